@@ -75,7 +75,8 @@ class Registry:
         """Return the dataclass that annotates the first parameter of the builder called `name`."""
         builder = self.get(name)
         first = next(iter(inspect.signature(builder).parameters))
-        return get_type_hints(builder)[first]
+        hinted = builder.__init__ if inspect.isclass(builder) else builder
+        return get_type_hints(hinted)[first]
 
     def where(self, name: str) -> str:
         """Return `file:line` of the builder called `name`."""

@@ -33,6 +33,14 @@ def named(registry: Registry, default: str | None = None) -> Any:
     return dataclasses.field(default=default, metadata={"registry": registry})
 
 
+def named_each(registry: Registry) -> Any:
+    """Return a dataclass field that maps labels to sections like `named`'s.
+
+    A section's `name` is its label unless it says otherwise; an empty section takes all defaults.
+    """
+    return dataclasses.field(default_factory=dict, metadata={"registry_each": registry})
+
+
 def load(schema: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
     """Read a yaml file with overrides into an instance of the dataclass `schema`.
 
@@ -130,6 +138,16 @@ def structure(schema: type[T], raw: Any, source: str, prefix: str = "") -> T:
         if registry is not None:
             section = raw.get(name, {"name": field.default} if field.default else None)
             values[name] = _named_section(registry, section, source, f"{prefix}{name}")
+        elif "registry_each" in field.metadata:
+            values[name] = {
+                label: _named_section(
+                    field.metadata["registry_each"],
+                    {"name": label, **(section or {})},
+                    source,
+                    f"{prefix}{name}.{label}",
+                )
+                for label, section in _mapping(raw.get(name), source, f"{prefix}{name}").items()
+            }
         elif name in raw:
             values[name] = _value(hints[name], raw[name], source, f"{prefix}{name}")
         elif (
@@ -162,11 +180,10 @@ def _value(hint: Any, value: Any, source: str, key: str) -> Any:
         return structure(typing.cast(type, hint), {} if value is None else value, source, f"{key}.")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is dict and dataclasses.is_dataclass(arguments[1]):
-        if not isinstance(value, Mapping):
-            raise UserError(f"{source}: '{key}' must be a mapping of names to sections")
+        schema = typing.cast(type, arguments[1])
         return {
-            str(name): structure(typing.cast(type, arguments[1]), section, source, f"{key}.{name}.")
-            for name, section in value.items()
+            name: structure(schema, section, source, f"{key}.{name}.")
+            for name, section in _mapping(value, source, key).items()
         }
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True))
@@ -175,6 +192,14 @@ def _value(hint: Any, value: Any, source: str, key: str) -> Any:
         first = error.errors()[0]
         place = "".join(f".{part}" for part in first["loc"] if not isinstance(part, int))
         raise UserError(f"{source}: '{key}{place}' = {value!r}: {first['msg'].lower()}") from None
+
+
+def _mapping(value: Any, source: str, key: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise UserError(f"{source}: '{key}' must be a mapping of names to sections, not {value!r}")
+    return {str(name): section for name, section in value.items()}
 
 
 def _one_line(error: BaseException) -> str:

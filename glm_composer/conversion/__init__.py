@@ -1,0 +1,1 @@
+"""Genome + annotation -> windows -> MDS shards and a manifest; `convert` is the whole of it."""

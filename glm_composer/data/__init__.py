@@ -1,0 +1,1 @@
+"""MDS shards -> batches: order, resumption, reverse complement, corruption."""

@@ -1,0 +1,1 @@
+"""Settings -> a Composer Trainer, and what hangs on it."""

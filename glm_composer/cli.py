@@ -1,0 +1,89 @@
+"""The command line: thin verbs over importable functions.
+
+Nothing heavy is imported before a verb needs it, so that `glm --help` answers at once.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glm_composer.errors import UserError
+
+app = typer.Typer(
+    name="glm",
+    help="Train, evaluate and convert data for genomic language models.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Look at configurations.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A yaml file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, dots for depth.", show_default=False),
+]
+
+
+@app.command()
+def convert(file: File, overrides: Overrides = None) -> None:
+    """Convert genomes and annotation to a dataset of MDS shards."""
+    from glm_composer.conversion.config import ConvertConfig
+    from glm_composer.conversion.convert import convert as run
+    from glm_composer.settings import load
+
+    run(load(ConvertConfig, file, overrides or []))
+
+
+@app.command()
+def train(file: File, overrides: Overrides = None) -> None:
+    """Train a model (on several devices: composer -n N train.py FILE ...)."""
+    from glm_composer.config import Config
+    from glm_composer.settings import load
+
+    config = load(Config, file, overrides or [])
+    from glm_composer.training.run import train as run
+
+    run(config)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint file, or a run's directory.")],
+    overrides: Overrides = None,
+) -> None:
+    """Measure held-out loss and variant scores of a checkpoint."""
+    from glm_composer.training.checkpoint import evaluate_checkpoint
+
+    evaluate_checkpoint(checkpoint, overrides or [])
+
+
+@config_app.command()
+def show(file: File, overrides: Overrides = None) -> None:
+    """Print the resolved configuration of a training run."""
+    from glm_composer.config import Config
+    from glm_composer.settings import dump, load
+
+    print(dump(load(Config, file, overrides or [])), end="")
+
+
+def report_errors(verb: Callable[[], object]) -> int:
+    """Call a verb; turn a user's error into one line on stderr and exit code 2."""
+    try:
+        verb()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command `glm`."""
+    sys.exit(report_errors(lambda: app(arguments, standalone_mode=True)))

@@ -1,0 +1,209 @@
+"""The settings of a training run: one dataclass a section, the one home of every default.
+
+Names at the top are Composer's and llm-foundry's own. `settings.load(Config, path, overrides)` reads a
+file and refuses what cannot work before anything heavy is imported or done.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints
+
+from glm_composer.registry import callbacks, models, objectives, optimizers, schedules
+from glm_composer.settings import named, named_each
+
+Precision = Literal["fp32", "amp_bf16"]
+Interval = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep)$")]
+Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep|sp|tok)$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What to train on.
+
+    Attributes:
+        path: dataset directory that a conversion wrote.
+        train_split: split to train on.
+        eval_split: split whose loss is logged during training.
+        eval_windows: use only its first so many windows; null for all.
+        window: bases a model sees, at most the stored length; null for that length. Training crops
+            stored windows at random, evaluation crops their middle.
+        soft_mask_weight: loss weight of soft-masked (lower-case) positions in training.
+        eval_soft_mask_weight: the same in evaluation.
+        reverse_complement: turn half of the training windows over.
+        shuffle: draw a new order every epoch.
+        workers: loader processes; 0 prepares batches in the training process, which is fast enough
+            unless the data is remote.
+    """
+
+    path: str
+    train_split: str = "train"
+    eval_split: str = "validation"
+    eval_windows: PositiveInt | None = None
+    window: PositiveInt | None = None
+    soft_mask_weight: NonNegativeFloat = 0.01
+    eval_soft_mask_weight: NonNegativeFloat = 0.0
+    reverse_complement: bool = True
+    shuffle: bool = True
+    workers: NonNegativeInt = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantTableConfig:
+    """A table of labelled variants, scored during training.
+
+    Attributes:
+        variants: Parquet or TSV file with TraitGym's columns.
+        genome: indexed FASTA of the variants' assembly.
+        interval: how often to score it; it is scored at the end of the run in any case.
+        chroms: score only variants on these chromosomes during training; null for all.
+        report_chroms: chromosomes of the figures in the final report; null for all.
+        score: which score the metrics are computed of.
+        window: bases around each variant; null for the training window.
+        strands: average both strands, or read only the forward one.
+        batch_size: windows a forward pass.
+        allow_mismatch: drop variants whose reference allele is not the genome's instead of refusing.
+    """
+
+    variants: str
+    genome: str
+    interval: Interval = "1000ba"
+    chroms: list[str] | None = None
+    report_chroms: list[str] | None = None
+    score: Literal["LLR.minus.score", "absLLR.plus.score"] = "LLR.minus.score"
+    window: PositiveInt | None = None
+    strands: Literal["both", "forward"] = "both"
+    batch_size: PositiveInt = 128
+    allow_mismatch: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """What to measure besides the loss.
+
+    Attributes:
+        tables: variant tables by name; metrics are logged as `eval/NAME/METRIC`.
+        report_split: split on which the final report compares the model with the baselines.
+        mask_rate: fraction of its bases that are masked, all as [MASK], for that comparison.
+        baseline_windows: training windows the baselines are fitted on, evenly spaced.
+    """
+
+    tables: dict[str, VariantTableConfig] = field(default_factory=dict)
+    report_split: str = "test"
+    mask_rate: Annotated[float, Ge(0.01)] = 0.15
+    baseline_windows: PositiveInt = 50_000
+
+    def __post_init__(self) -> None:
+        for name in self.tables:
+            # It names files and metrics.
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+                raise ValueError(f"tables: '{name}' is not a plain name (letters, digits, . _ -)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggersConfig:
+    """Where metrics go; `metrics.jsonl` in the run directory is always written.
+
+    Attributes:
+        tensorboard: write TensorBoard events.
+        wandb: log to Weights & Biases (WANDB_MODE=offline keeps it on this machine).
+        wandb_project: its project.
+        progress_bar: show one on the console.
+    """
+
+    tensorboard: bool = True
+    wandb: bool = False
+    wandb_project: str = "glm-composer"
+    progress_bar: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A training run.
+
+    Attributes:
+        run_name: names the run's directory.
+        runs_dir: parent of all run directories.
+        seed: of initialisation, order, strands and corruption.
+        max_duration: length of the run, as `20ba`, `2ep`, `1000000sp` or `1000000000tok`.
+        precision: `amp_bf16` computes in bf16 under autocast, on any device that can.
+        compile: compile the model with torch.compile.
+        deterministic: refuse operations that are not reproducible bit for bit.
+        global_train_batch_size: windows a step over all ranks.
+        device_train_microbatch_size: windows a forward pass on each rank; null for all at once.
+        gradient_clipping: largest norm of the gradient; null for no clipping.
+        save_interval: how often to save a checkpoint; one is saved at the end in any case.
+        save_num_checkpoints_to_keep: the last so many are kept.
+        autoresume: go on from the run's latest checkpoint, if there is one.
+        eval_interval: how often to measure the loss on the evaluation split.
+        device_eval_batch_size: windows a forward pass in that evaluation.
+        model: the network; `name` chooses it.
+        objective: what the network learns; `name` chooses it.
+        data: what it learns from.
+        optimizer: `name` chooses it.
+        scheduler: learning-rate schedule; `name` chooses it.
+        evaluation: variant tables and the final report.
+        loggers: where metrics go.
+        callbacks: more callbacks, by name.
+    """
+
+    run_name: Name
+    runs_dir: str = "runs"
+    seed: NonNegativeInt = 17
+    max_duration: Duration = "1ep"
+    precision: Precision = "amp_bf16"
+    compile: bool = False
+    deterministic: bool = False
+    global_train_batch_size: PositiveInt = 256
+    device_train_microbatch_size: PositiveInt | None = None
+    gradient_clipping: PositiveFloat | None = 1.0
+    save_interval: Interval = "1ep"
+    save_num_checkpoints_to_keep: PositiveInt = 3
+    autoresume: bool = True
+    eval_interval: Interval = "1ep"
+    device_eval_batch_size: PositiveInt = 128
+    model: Any = named(models)
+    objective: Any = named(objectives, "mlm")
+    data: DataConfig
+    optimizer: Any = named(optimizers, "adamw")
+    scheduler: Any = named(schedules, "constant")
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    loggers: LoggersConfig = field(default_factory=LoggersConfig)
+    callbacks: dict[str, Any] = named_each(callbacks)
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's own directory."""
+        return Path(self.runs_dir) / self.run_name
+
+    def rank_batch_size(self, ranks: int) -> int:
+        """Windows a step on each of `ranks` ranks.
+
+        Raises:
+            ValueError: the global batch does not divide into ranks x micro-batches.
+        """
+        batch, micro = self.global_train_batch_size, self.device_train_microbatch_size
+        if batch % ranks:
+            raise ValueError(
+                f"global_train_batch_size ({batch}) must be a multiple of the {ranks} ranks"
+            )
+        if micro and (batch // ranks) % micro:
+            raise ValueError(
+                f"global_train_batch_size ({batch}) must be a multiple of ranks ({ranks}) x "
+                f"device_train_microbatch_size ({micro})"
+            )
+        return batch // ranks
+
+    def __post_init__(self) -> None:
+        self.rank_batch_size(int(os.environ.get("WORLD_SIZE", "1")))
+        for key in ("warmup", "decay"):
+            value = getattr(self.scheduler, key, "0ba")
+            if not re.fullmatch(r"\d+(ba|ep|sp|tok)|\d*\.?\d+dur", value):
+                raise ValueError(
+                    f"scheduler.{key} = '{value}': expected a duration like 1000ba or 0.1dur"
+                )

@@ -1,0 +1,148 @@
+"""FASTA, plain, gzip or bgzip -> contigs: one contig in memory at a time, at memory speed.
+
+The file is read in blocks. `>` is not a nucleotide code, so one memchr per block finds the
+headers; line ends go with `bytes.replace`, and what is left is checked by deleting every valid
+letter: no line is ever a Python object. Line numbers are needed only by errors, and are counted
+only then.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from glm_composer.conversion.assembly import Contig
+from glm_composer.conversion.files import open_stream
+from glm_composer.errors import UserError
+from glm_composer.sequence import IUPAC
+
+_BLOCK = 1 << 22
+_LETTERS = IUPAC + IUPAC.lower()
+_BLANK = b"\n\r"
+
+
+def read_fasta(path: str | Path) -> Iterator[Contig]:
+    """Yield the contigs of a FASTA file in file order, named by the first word of their header.
+
+    Line ends may be any of `\\n`, `\\r\\n` and `\\r`, mixed; blank lines are allowed.
+
+    Raises:
+        UserError: naming the file and the line or record: missing or empty file, truncated gzip
+            stream, text before the first header, header without a name, record without a sequence,
+            two records of one name, a character outside the IUPAC nucleotide codes.
+    """
+    path = Path(path)
+    seen: set[str] = set()
+    with open_stream(path) as stream:
+        scanner = _Scanner(path, stream)
+        scanner.skip_to_first_header()
+        while (header_at := scanner.position) < scanner.end:
+            words = scanner.read_header().split(maxsplit=1)
+            if not words:
+                raise _error(path, header_at, "header without a name; name the record")
+            name = words[0].decode(errors="replace")
+            if name in seen:
+                raise _error(path, header_at, f"second record named '{name}'; rename one")
+            seen.add(name)
+            sequence = scanner.read_sequence(name)
+            if not sequence:
+                raise _error(path, header_at, f"record '{name}' has no sequence; is the file cut?")
+            yield Contig(name, np.frombuffer(sequence, dtype=np.uint8))
+
+
+class _Scanner:
+    """A block of the stream and a cursor in it; `position` and `end` are offsets in the stream."""
+
+    def __init__(self, path: Path, stream: BinaryIO):
+        self._path = path
+        self._stream = stream
+        self._block = b""
+        self._cursor = 0
+        self._before = 0
+        self._fill()
+
+    @property
+    def position(self) -> int:
+        return self._before + self._cursor
+
+    @property
+    def end(self) -> int:
+        return self._before + len(self._block)
+
+    def _fill(self) -> bool:
+        self._before += len(self._block)
+        self._block = self._stream.read(_BLOCK)
+        self._cursor = 0
+        return bool(self._block)
+
+    def _take_until(self, letters: bytes) -> Iterator[bytes]:
+        """Yield all that comes before the first of `letters` or the end, and stop there."""
+        while True:
+            start, stop = self._cursor, len(self._block)
+            for letter in letters:
+                # Never behind what the letter before found, or a file without `\r` would be
+                # searched to the end of the block at every header.
+                found = self._block.find(letter, start, stop)
+                stop = found if found >= 0 else stop
+            self._cursor = stop
+            yield self._block[start:stop]
+            if stop < len(self._block) or not self._fill():
+                return
+
+    def skip_to_first_header(self) -> None:
+        for part in self._take_until(b">"):
+            text = part.lstrip(_BLANK)
+            if text:
+                message = "text before the first '>' header; is this a FASTA file?"
+                raise _error(self._path, self.position - len(text), message)
+        if self.position == self.end:
+            raise UserError(f"{self._path}: no record in the file; is this a FASTA file?")
+
+    def read_header(self) -> bytes:
+        self._cursor += 1
+        return b"".join(self._take_until(_BLANK))
+
+    def read_sequence(self, name: str) -> bytearray:
+        sequence = bytearray()
+        ends_line = True
+        for part in self._take_until(b">"):
+            letters = part.replace(b"\n", b"").replace(b"\r", b"")
+            if letters.translate(None, _LETTERS):
+                self._refuse(name, part)
+            sequence += letters
+            ends_line = part.endswith((b"\n", b"\r")) if part else ends_line
+        if not ends_line and self.position < self.end:
+            raise self._bad_letter(name, b">", self.position)
+        return sequence
+
+    def _refuse(self, name: str, part: bytes) -> None:
+        valid = np.zeros(256, dtype=bool)
+        valid[list(_LETTERS + _BLANK)] = True
+        first = int(np.argmin(valid[np.frombuffer(part, dtype=np.uint8)]))
+        raise self._bad_letter(name, part[first : first + 1], self.position - len(part) + first)
+
+    def _bad_letter(self, name: str, letter: bytes, at: int) -> UserError:
+        message = (
+            f"record '{name}' holds {letter.decode('latin-1')!r}, not an IUPAC nucleotide code; "
+            "correct or remove it"
+        )
+        return _error(self._path, at, message)
+
+
+def _error(path: Path, offset: int, message: str) -> UserError:
+    return UserError(f"{path}, line {_line_at(path, offset)}: {message}")
+
+
+def _line_at(path: Path, offset: int) -> int:
+    """1-based line of an offset in the decompressed stream; `\\n`, `\\r\\n`, `\\r` end lines."""
+    line, previous = 1, b""
+    with open_stream(path) as stream:
+        while offset > 0 and (block := stream.read(min(_BLOCK, offset))):
+            offset -= len(block)
+            joined = previous + block
+            line += joined.count(b"\n") + joined.count(b"\r") - joined.count(b"\r\n")
+            # A `\r` at the end of a block waits for the next one, which may open with its `\n`.
+            previous = block[-1:] if block.endswith(b"\r") else b""
+            line -= len(previous)
+    return line + len(previous)

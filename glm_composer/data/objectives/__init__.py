@@ -1,0 +1,1 @@
+"""What a model is asked to predict; one file an objective, each a pure function of its inputs."""

@@ -1,0 +1,86 @@
+"""Masked language modelling: hide some bases and ask for them (Devlin et al. 2019, as GPN uses it)."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
+from numpy.typing import NDArray
+
+from glm_composer.data.randomness import Keys, draw_at, draw_uint16, mix
+from glm_composer.registry import objectives
+from glm_composer.sequence import FIRST_BASE, MASK, PAD, VOCAB_SIZE
+
+Bytes = NDArray[np.uint8]
+Fraction = Annotated[float, Ge(0), Le(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLMConfig:
+    """Settings of masked language modelling.
+
+    Of the selected positions, `mask` become [MASK], `random` a random base and the rest stay.
+
+    Attributes:
+        name: `mlm`.
+        rate: fraction of the bases that is selected.
+        mask: fraction of the selected positions that becomes [MASK].
+        random: fraction of the selected positions that becomes a random base.
+        gpn_exact: reproduce GPN's original corruption: every position may be selected, N included, and
+            the random token is drawn from all seven ids, specials included.
+    """
+
+    name: str = "mlm"
+    rate: Annotated[float, Gt(0), Lt(1)] = 0.15
+    mask: Fraction = 0.8
+    random: Fraction = 0.1
+    gpn_exact: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mask + self.random > 1:
+            raise ValueError(f"mask + random ({self.mask + self.random:g}) must not exceed 1")
+
+
+@objectives.register("mlm")
+class MaskedLanguageModel:
+    """Selects and corrupts positions; a pure function of the windows and their keys."""
+
+    def __init__(self, config: MLMConfig):
+        self.config = config
+        # A position's 16 random bits fall below this with probability `rate`, to within 1/131072.
+        self._threshold = np.uint16(min(round(config.rate * 65536), 65535))
+
+    def __call__(self, ids: Bytes, keys: Keys) -> tuple[Bytes, Bytes]:
+        """Corrupt a batch of windows.
+
+        Args:
+            ids: [batch, length] uint8, the windows.
+            keys: [batch] uint64, their random streams.
+
+        Returns:
+            inputs [batch, length] uint8, what the model sees, and labels [batch, length] uint8, the true
+            id where a position is selected and [PAD] elsewhere.
+        """
+        config = self.config
+        selected = draw_uint16(keys, ids.shape[1]) < self._threshold
+        if not config.gpn_exact:
+            selected &= ids >= FIRST_BASE
+        rows, columns = np.nonzero(selected)
+        # A second stream decides what becomes of the few selected positions: its upper half the kind,
+        # its lower half the random base.
+        numbers = draw_at(mix(keys)[rows], columns)
+        kind = (numbers >> np.uint64(32)) * 2.0**-32
+        low = numbers & np.uint64(0xFFFFFFFF)
+        choices = VOCAB_SIZE if config.gpn_exact else VOCAB_SIZE - FIRST_BASE
+        token = (low * np.uint64(choices)) >> np.uint64(32)
+        if not config.gpn_exact:
+            token += np.uint64(FIRST_BASE)
+        true = ids[rows, columns]
+        seen = np.where(kind < config.mask, np.uint8(MASK), true)
+        becomes_random = (kind >= config.mask) & (kind < config.mask + config.random)
+        seen = np.where(becomes_random, token.astype(np.uint8), seen)
+        inputs = ids.copy()
+        inputs[rows, columns] = seen
+        labels = np.full_like(ids, PAD)
+        labels[rows, columns] = true
+        return inputs, labels

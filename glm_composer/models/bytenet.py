@@ -1,0 +1,80 @@
+"""ByteNet, the encoder of GPN: dilated convolutions in residual blocks, no biases, no dropout.
+
+Benegas, Batra and Song, PNAS 2023 (GPN); at width 1024 and 64 layers it has 152,189,952 parameters.
+"""
+
+from dataclasses import dataclass
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from glm_composer.models.language_model import LanguageModel, initialise
+from glm_composer.registry import models
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByteNetConfig:
+    """Settings of a ByteNet language model; the defaults are GPN-Animal-Promoter's.
+
+    Attributes:
+        name: `bytenet`.
+        width: size of the hidden states; convolutions work at half of it.
+        layers: number of residual blocks.
+        first_kernel: kernel size of the first block's convolution, odd.
+        kernel: kernel size of the other blocks' convolutions, odd.
+        dilation_cycle: dilation is 2 ** (layer mod dilation_cycle).
+    """
+
+    name: str = "bytenet"
+    width: PositiveInt = 1024
+    layers: PositiveInt = 64
+    first_kernel: PositiveInt = 9
+    kernel: PositiveInt = 5
+    dilation_cycle: PositiveInt = 8
+
+    def __post_init__(self) -> None:
+        if self.width % 2:
+            raise ValueError(f"width ({self.width}) must be even: blocks work at half of it")
+        for key in ("first_kernel", "kernel"):
+            if getattr(self, key) % 2 == 0:
+                raise ValueError(f"{key} ({getattr(self, key)}) must be odd")
+
+
+class ByteNetBlock(nn.Module):
+    """x + Linear(Conv1d(Linear(x))), each after LayerNorm and GELU, at half width inside."""
+
+    def __init__(self, width: int, kernel: int, dilation: int):
+        super().__init__()
+        inner = width // 2
+        self.norm_in = nn.LayerNorm(width, bias=False)
+        self.reduce = nn.Linear(width, inner, bias=False)
+        self.norm_conv = nn.LayerNorm(inner, bias=False)
+        self.conv = nn.Conv1d(
+            inner, inner, kernel, dilation=dilation, padding=dilation * (kernel // 2), bias=False
+        )
+        self.norm_out = nn.LayerNorm(inner, bias=False)
+        self.expand = nn.Linear(inner, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, length, width] -> [batch, length, width]."""
+        y = self.reduce(F.gelu(self.norm_in(x)))
+        y = self.conv(F.gelu(self.norm_conv(y)).transpose(1, 2)).transpose(1, 2)
+        return x + self.expand(F.gelu(self.norm_out(y)))
+
+
+@models.register("bytenet")
+def build_bytenet(config: ByteNetConfig) -> LanguageModel:
+    """Build a freshly initialised ByteNet language model."""
+    blocks = (
+        ByteNetBlock(
+            config.width,
+            config.first_kernel if layer == 0 else config.kernel,
+            2 ** (layer % config.dilation_cycle),
+        )
+        for layer in range(config.layers)
+    )
+    norm = nn.LayerNorm(config.width, bias=False)
+    model = LanguageModel(config.width, nn.Sequential(*blocks), norm)
+    initialise(model)
+    return model

@@ -1,0 +1,195 @@
+"""Settings -> a Composer Trainer: wiring only, and the one place that knows every part."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from composer import Trainer
+from composer.algorithms import GradientClipping
+from composer.callbacks import LRMonitor, SpeedMonitor
+from composer.core import Callback, DataSpec, Evaluator
+from composer.loggers import LoggerDestination, TensorboardLogger, WandBLogger
+from composer.utils import dist
+
+from glm_composer.config import Config
+from glm_composer.conversion.manifest import read_manifest
+from glm_composer.data.loaders import held_out_loader, train_loader
+from glm_composer.data.prepare import Prepare
+from glm_composer.errors import UserError
+from glm_composer.evaluation.predict import Predictor
+from glm_composer.evaluation.table import VariantWindows, load_variant_windows
+from glm_composer.registry import callbacks, models, objectives, optimizers, schedules
+from glm_composer.training.callbacks.losses import LogLosses
+from glm_composer.training.callbacks.random_state import RestoreRandomState
+from glm_composer.training.callbacks.variants import EvaluateVariants
+from glm_composer.training.composer_model import GenomicModel
+from glm_composer.training.losses import NAMES
+from glm_composer.training.metrics_file import MetricsFile
+
+# Windows over which throughput is averaged, in batches.
+_SPEED_WINDOW = 20
+
+
+def build_model(config: Config) -> GenomicModel:
+    """Build the freshly initialised model of a run."""
+    network = models.get(config.model.name)(config.model)
+    return GenomicModel(network, bf16=config.precision == "amp_bf16")
+
+
+def build_trainer(config: Config) -> Trainer:
+    """Build the Trainer of a run, ready to fit.
+
+    Raises:
+        UserError: the data, a variant table or the machine does not fit the settings.
+    """
+    dist.initialize_dist(device_type(), timeout=300)
+    ranks = dist.get_world_size()
+    rank_batch = config.rank_batch_size(ranks)
+    window = check_data(config)
+    if config.compile:
+        _check_compiler()
+    # Every rank must draw the same initial weights.
+    torch.manual_seed(config.seed)
+    model = build_model(config)
+    restore = RestoreRandomState()
+    trainer = Trainer(
+        model=model,
+        train_dataloader=_train_data(config, window),
+        eval_dataloader=Evaluator(
+            label=config.data.eval_split,
+            dataloader=_eval_data(config, window),
+            metric_names=[*NAMES, "perplexity"],
+            device_eval_microbatch_size=config.device_eval_batch_size,
+        ),
+        eval_interval=config.eval_interval,
+        max_duration=config.max_duration,
+        optimizers=optimizers.get(config.optimizer.name)(config.optimizer, model),
+        schedulers=schedules.get(config.scheduler.name)(config.scheduler),
+        step_schedulers_every_batch=True,
+        algorithms=_algorithms(config),
+        callbacks=[restore, *_callbacks(config, model, window)],
+        loggers=_loggers(config),
+        progress_bar=config.loggers.progress_bar,
+        run_name=config.run_name,
+        save_folder=str(config.run_dir / "checkpoints"),
+        save_filename="ep{epoch}-ba{batch}-rank{rank}.pt",
+        save_interval=config.save_interval,
+        save_num_checkpoints_to_keep=config.save_num_checkpoints_to_keep,
+        autoresume=config.autoresume,
+        device=device_type(),
+        precision="fp32" if device_type() == "cpu" else config.precision,
+        device_train_microbatch_size=config.device_train_microbatch_size or rank_batch,
+        # Together with `count_tokens`: one ratio over the global batch.
+        accumulate_train_batch_on_tokens=True,
+        seed=config.seed,
+        deterministic_mode=config.deterministic,
+        compile_config={} if config.compile else None,
+    )
+    restore.trainer = trainer
+    return trainer
+
+
+def check_data(config: Config) -> int:
+    """Check that the dataset is there and fits; return the number of bases a model sees.
+
+    Raises:
+        UserError: what is missing and the command that makes it, or the key that does not fit.
+    """
+    path = Path(config.data.path)
+    if not path.exists():
+        raise UserError(
+            f"data.path '{path}': no dataset there; make it first, for instance with "
+            f"`python convert/to_mds.py yamls/convert/{path.name}.yaml`"
+        )
+    manifest = read_manifest(path)
+    window = config.data.window or manifest.window_length
+    if window > manifest.window_length:
+        raise UserError(
+            f"data.window ({window}) is longer than the windows of {path} ({manifest.window})"
+        )
+    for key in ("train_split", "eval_split"):
+        split = getattr(config.data, key)
+        if split not in manifest.splits:
+            raise UserError(
+                f"data.{key} '{split}': {path} has the splits {', '.join(manifest.splits)}"
+            )
+    return window
+
+
+def load_tables(config: Config, window: int) -> dict[str, VariantWindows]:
+    """Read every variant table of a run, with windows of its own width or else `window`."""
+    return {
+        name: load_variant_windows(
+            table.variants, table.genome, table.window or window, table.allow_mismatch
+        )
+        for name, table in config.evaluation.tables.items()
+    }
+
+
+def device_type() -> str:
+    """Where this process computes: `gpu` or `cpu`, in Composer's words."""
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def _check_compiler() -> None:
+    compilers = (os.environ.get("CXX"), "g++", "clang++")
+    if device_type() == "cpu" and not any(name and shutil.which(name) for name in compilers):
+        raise UserError("compile=true needs a C++ compiler (g++); install one or set compile=false")
+
+
+def _train_data(config: Config, window: int) -> DataSpec:
+    data = config.data
+    objective = objectives.get(config.objective.name)(config.objective)
+    prepare = Prepare(
+        objective,
+        config.seed,
+        window,
+        data.soft_mask_weight,
+        random_crop=True,
+        random_strand=data.reverse_complement,
+    )
+    path = Path(data.path) / data.train_split
+    batch = config.global_train_batch_size
+    return train_loader(path, prepare, batch, config.seed, data.shuffle, data.workers)
+
+
+def _eval_data(config: Config, window: int) -> DataSpec:
+    data = config.data
+    objective = objectives.get(config.objective.name)(config.objective)
+    # The same positions are asked in every run, whatever its seed, so that losses compare.
+    prepare = Prepare(objective, 0, window, data.eval_soft_mask_weight)
+    path = Path(data.path) / data.eval_split
+    return held_out_loader(path, prepare, config.device_eval_batch_size, data.eval_windows)
+
+
+def _algorithms(config: Config) -> list[Any]:
+    if config.gradient_clipping is None:
+        return []
+    return [GradientClipping(clipping_type="norm", clipping_threshold=config.gradient_clipping)]
+
+
+def _callbacks(config: Config, model: GenomicModel, window: int) -> list[Callback]:
+    found: list[Callback] = [LogLosses(), LRMonitor(), SpeedMonitor(window_size=_SPEED_WINDOW)]
+    for name, variants in load_tables(config, window).items():
+        predictor = Predictor(model.model, model.autocast)
+        table = config.evaluation.tables[name]
+        found.append(EvaluateVariants(name, table, variants, predictor))
+    found += [callbacks.get(each.name)(each, config) for each in config.callbacks.values()]
+    return found
+
+
+def _loggers(config: Config) -> list[LoggerDestination]:
+    wanted: list[LoggerDestination] = [MetricsFile(config.run_dir / "metrics.jsonl")]
+    if config.loggers.tensorboard:
+        wanted.append(TensorboardLogger(log_dir=str(config.run_dir / "tensorboard")))
+    if config.loggers.wandb:
+        wanted.append(
+            WandBLogger(
+                project=config.loggers.wandb_project,
+                name=config.run_name,
+                init_kwargs={"dir": str(config.run_dir)},
+            )
+        )
+    return wanted

@@ -1,0 +1,63 @@
+"""A language model as Composer wants it: the loss inside forward, metrics beside it."""
+
+from typing import Any
+
+import torch
+from composer.models import ComposerModel
+from torch import Tensor
+from torchmetrics import Metric
+
+from glm_composer.models.language_model import LanguageModel
+from glm_composer.training.losses import NAMES, SummedLoss, loss_sums, weighted_loss
+
+
+class GenomicModel(ComposerModel):
+    """Wraps a `LanguageModel` for the Trainer.
+
+    The loss is computed inside `forward`, because Composer calls `loss` outside the compiled and DDP
+    wrapped forward pass.
+
+    Args:
+        model: the network.
+        bf16: run the network under bf16 autocast; on a CPU Composer itself refuses to.
+    """
+
+    def __init__(self, model: LanguageModel, bf16: bool = False):
+        super().__init__()
+        self.model = model
+        self.bf16 = bf16
+        self._device_type = "cuda" if torch.cuda.is_available() else "cpu"
+        metrics = {name: SummedLoss(row) for row, name in enumerate(NAMES)}
+        metrics["perplexity"] = SummedLoss(0, perplexity=True)
+        self._metrics = metrics
+
+    def autocast(self) -> torch.autocast:
+        """The precision context of the network."""
+        return torch.autocast(self._device_type, dtype=torch.bfloat16, enabled=self.bf16)
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return `loss`, a scalar, and `sums` [3, 2], see `loss_sums`."""
+        with self.autocast():
+            logits = self.model(batch["input_ids"])
+        sums = loss_sums(logits, batch)
+        return {"loss": weighted_loss(sums), "sums": sums.detach()}
+
+    def loss(self, outputs: dict[str, Tensor], batch: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the loss that `forward` computed."""
+        return outputs["loss"]
+
+    def eval_forward(self, batch: Any, outputs: Any = None) -> dict[str, Tensor]:
+        """Return what `forward` returns, never compiled.
+
+        Composer replaces `self.forward` by its compiled form; another compilation for the evaluation's
+        own shapes and mode would cost more than it saves.
+        """
+        return type(self).forward(self, batch)
+
+    def get_metrics(self, is_train: bool) -> dict[str, Metric]:
+        """Return the evaluation metrics; training losses are logged by a callback of their own."""
+        return {} if is_train else self._metrics
+
+    def update_metric(self, batch: Any, outputs: dict[str, Tensor], metric: Metric) -> None:
+        """Add a batch to a metric."""
+        metric.update(outputs["sums"])

@@ -1,0 +1,112 @@
+"""What is measured when a run is over, or of a checkpoint at any later time."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from composer.utils import dist
+
+from glm_composer.config import Config
+from glm_composer.data.shards import Shards
+from glm_composer.evaluation import baselines
+from glm_composer.evaluation.held_out import held_out_losses
+from glm_composer.evaluation.metrics import summarize
+from glm_composer.evaluation.predict import Predictor, evaluating
+from glm_composer.evaluation.scores import NAMED_SCORES
+from glm_composer.evaluation.table import VariantWindows
+from glm_composer.sequence import Bytes, encode
+from glm_composer.training.build import check_data, load_tables
+from glm_composer.training.callbacks.variants import distributed_llr
+from glm_composer.training.composer_model import GenomicModel
+
+Tables = dict[str, baselines.ContextTable]
+
+
+def evaluate_run(config: Config, model: GenomicModel) -> dict[str, Any]:
+    """Measure held-out loss and variant tables, beside baselines fitted on the training split.
+
+    Writes `evaluation/summary.json` and, for each table, `evaluation/NAME.parquet` with a column of
+    scores for the model and each baseline into the run's directory, then the report.
+
+    Returns:
+        What the summary holds: `held_out` (nats by predictor) and `tables` (figures by table,
+        predictor and chromosomes).
+    """
+    window = check_data(config)
+    tables = load_tables(config, window)
+    predictor = Predictor(model.model, model.autocast)
+    scores = {
+        name: distributed_llr(predictor, variants, config.evaluation.tables[name])
+        for name, variants in tables.items()
+    }
+    if dist.get_global_rank() != 0:
+        return {}
+    data = Path(config.data.path)
+    known = baselines.fit_all(_windows(data / config.data.train_split, config, window)[0])
+    summary: dict[str, Any] = {"tables": {}}
+    report_split = data / config.evaluation.report_split
+    if report_split.exists():
+        windows, ids = _windows(report_split, config, window)
+        with evaluating(predictor.model):
+            losses = held_out_losses(
+                predictor.everywhere,
+                windows,
+                ids,
+                known,
+                config.evaluation.mask_rate,
+                config.device_eval_batch_size,
+            )
+        summary["held_out"] = {"split": config.evaluation.report_split, **losses}
+    out = config.run_dir / "evaluation"
+    out.mkdir(parents=True, exist_ok=True)
+    for name, variants in tables.items():
+        scored = _with_scores(variants, scores[name], known, config.evaluation.tables[name].score)
+        _write(out / f"{name}.parquet", scored.write_parquet)
+        summary["tables"][name] = _figures(scored, config.evaluation.tables[name].report_chroms)
+    text = json.dumps(summary, indent=2) + "\n"
+    _write(out / "summary.json", lambda path: Path(path).write_text(text))
+    return summary
+
+
+def _windows(split: Path, config: Config, window: int) -> tuple[Bytes, np.ndarray]:
+    """Ids uint8 [n, window] of a split's windows, evenly thinned out to the limit, and sample ids."""
+    shards = Shards(split)
+    count = min(len(shards), config.evaluation.baseline_windows)
+    ids = np.linspace(0, len(shards) - 1, count).round().astype(np.int64)
+    sequences = shards.gather(ids)["sequence"]
+    start = (sequences.shape[1] - window) // 2
+    return encode(sequences[:, start : start + window]), ids
+
+
+def _with_scores(
+    variants: VariantWindows, scores: np.ndarray, known: Tables, score: str
+) -> pl.DataFrame:
+    transform = NAMED_SCORES[score]
+    windows = encode(variants.windows)
+    columns = {"model": transform(scores)}
+    for name, table in known.items():
+        llr = baselines.variant_llr(
+            table, windows, windows.shape[1] // 2, variants.ref, variants.alt
+        )
+        columns[name] = transform(llr)
+    return variants.table.with_columns(**{k: pl.Series(v) for k, v in columns.items()})
+
+
+def _figures(scored: pl.DataFrame, chroms: list[str] | None) -> dict[str, Any]:
+    """Figures of each predictor on the reported chromosomes."""
+    if chroms is not None:
+        scored = scored.filter(pl.col("chrom").is_in(chroms))
+    predictors = scored.columns[scored.columns.index("model") :]
+    return {
+        "chroms": sorted(scored["chrom"].unique().to_list()),
+        "figures": {name: summarize(scored, scored[name].to_numpy()) for name in predictors},
+    }
+
+
+def _write(path: Path, write: Any) -> None:
+    aside = path.with_name(path.name + ".partial")
+    write(aside)
+    os.replace(aside, path)

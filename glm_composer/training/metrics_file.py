@@ -1,0 +1,74 @@
+"""`metrics.jsonl`: an object a line, `step` first, then full-precision values by name."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from composer.core import State
+from composer.loggers import Logger, LoggerDestination
+from composer.utils import dist
+
+# Composer's own copies of what is logged elsewhere: the training loss of LogLosses, and clocks.
+_DROPPED = ("loss/train/total", "time/", "trainer/", "enabled_algorithms")
+
+
+class MetricsFile(LoggerDestination):
+    """Writes metrics of rank 0, one line for each step that logged any.
+
+    After a resumption the lines behind the checkpoint are dropped, since their steps are run again.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._step = -1
+        self._line: dict[str, float] = {}
+
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Collect metrics of a step; a new step writes the line before it."""
+        if step is None or dist.get_global_rank() != 0:
+            return
+        if step != self._step:
+            self._flush()
+            self._step = step
+        for name, value in metrics.items():
+            if not name.startswith(_DROPPED):
+                self._line[name.removeprefix("metrics/")] = float(value)
+
+    def fit_start(self, state: State, logger: Logger) -> None:
+        """Drop what a resumed run is going to log again."""
+        if dist.get_global_rank() == 0 and self.path.exists():
+            resumed = state.timestamp.batch.value
+            kept = [row for row in read_metrics(self.path) if row["step"] <= resumed]
+            aside = self.path.with_suffix(".partial")
+            aside.write_text("".join(json.dumps(row) + "\n" for row in kept if resumed))
+            os.replace(aside, self.path)
+
+    def batch_end(self, state: State, logger: Logger) -> None:
+        """Nothing more is logged of the step before."""
+        if self._step < state.timestamp.batch.value:
+            self._flush()
+
+    def fit_end(self, state: State, logger: Logger) -> None:
+        """Write the last line."""
+        self._flush()
+
+    def close(self, state: State, logger: Logger) -> None:
+        """Write the last line, also of a run that failed."""
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._line:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"step": self._step, **self._line}) + "\n")
+            self._line = {}
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Read a metrics file's objects, in order; a last line cut short by a crash is left out."""
+    lines = path.read_text().split("\n")
+    rows = [json.loads(line) for line in lines[:-1]]
+    return rows

@@ -1,0 +1,96 @@
+"""What a run leaves about itself: resolved settings, command line, git commit, environment."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from glm_composer import __version__
+from glm_composer.config import Config
+from glm_composer.errors import UserError
+from glm_composer.settings import dump
+
+CONFIG_FILE = "config.yaml"
+ENVIRONMENT_FILE = "environment.json"
+
+
+def write_record(config: Config) -> None:
+    """Write `config.yaml` and `environment.json` into the run's directory, each at once or not at all."""
+    directory = config.run_dir
+    directory.mkdir(parents=True, exist_ok=True)
+    _replace(directory / CONFIG_FILE, dump(config))
+    _replace(directory / ENVIRONMENT_FILE, json.dumps(_environment(), indent=2) + "\n")
+
+
+def check_resumable(config: Config) -> None:
+    """Check that what the run's directory may hold already can be gone on from.
+
+    Raises:
+        UserError: it holds checkpoints of a model with other settings, or resuming is off.
+    """
+    file = config.run_dir / CONFIG_FILE
+    if not any((config.run_dir / "checkpoints").glob("*.pt")) or not file.exists():
+        return
+    if not config.autoresume:
+        raise UserError(
+            f"{config.run_dir}: holds checkpoints of an earlier run; choose another run_name, remove "
+            f"the directory, or set autoresume=true to go on from them"
+        )
+    before = yaml.safe_load(file.read_text())["model"]
+    after = yaml.safe_load(dump(config))["model"]
+    differing = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    if differing:
+        key = differing[0]
+        raise UserError(
+            f"{config.run_dir}: holds checkpoints of another architecture: model.{key} was "
+            f"{before.get(key)}, now {after.get(key)}; choose another run_name or remove it"
+        )
+
+
+def _environment() -> dict[str, Any]:
+    import torch
+
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "glm_composer": __version__,
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changed_files": (_git("status", "--porcelain") or "").splitlines(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "cores": os.cpu_count(),
+        "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "ranks": int(os.environ.get("WORLD_SIZE", "1")),
+        "packages": {
+            each.metadata["Name"]: each.version
+            for each in sorted(metadata.distributions(), key=lambda d: d.metadata["Name"].lower())
+        },
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the source tree this package runs from; None if it is not one."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _replace(path: Path, text: str) -> None:
+    aside = path.with_suffix(".partial")
+    aside.write_text(text)
+    os.replace(aside, path)

