@@ -1,4 +1,4 @@
-"""composer train.py yamls/quickstart.yaml key=value ...  (the same as `glm train`, on many devices)"""
+"""composer train.py yamls/quickstart.yaml key=value ... (`glm train`, on many devices)."""
 
 import sys
 

@@ -25,7 +25,9 @@ app.add_typer(config_app, name="config")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A yaml file.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, dots for depth.", show_default=False),
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="Overrides, dots for depth.", show_default=False
+    ),
 ]
 
 

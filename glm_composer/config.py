@@ -1,7 +1,7 @@
 """The settings of a training run: one dataclass a section, the one home of every default.
 
-Names at the top are Composer's and llm-foundry's own. `settings.load(Config, path, overrides)` reads a
-file and refuses what cannot work before anything heavy is imported or done.
+Names at the top are Composer's and llm-foundry's own. `settings.load(Config, path, overrides)`
+reads a file and refuses what cannot work before anything heavy is imported or done.
 """
 
 import os
@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+)
 
 from glm_composer.registry import callbacks, models, objectives, optimizers, schedules
 from glm_composer.settings import named, named_each
@@ -30,6 +36,7 @@ class DataConfig:
         path: dataset directory that a conversion wrote.
         train_split: split to train on.
         eval_split: split whose loss is logged during training.
+        train_windows: train on only so many windows, the same every epoch; null for all.
         eval_windows: use only its first so many windows; null for all.
         window: bases a model sees, at most the stored length; null for that length. Training crops
             stored windows at random, evaluation crops their middle.
@@ -44,6 +51,7 @@ class DataConfig:
     path: str
     train_split: str = "train"
     eval_split: str = "validation"
+    train_windows: PositiveInt | None = None
     eval_windows: PositiveInt | None = None
     window: PositiveInt | None = None
     soft_mask_weight: NonNegativeFloat = 0.01
@@ -67,7 +75,8 @@ class VariantTableConfig:
         window: bases around each variant; null for the training window.
         strands: average both strands, or read only the forward one.
         batch_size: windows a forward pass.
-        allow_mismatch: drop variants whose reference allele is not the genome's instead of refusing.
+        allow_mismatch: drop variants whose reference allele is not the genome's instead of
+            refusing.
     """
 
     variants: str

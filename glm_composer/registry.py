@@ -1,9 +1,9 @@
 """Named builders: what a `name:` in a yaml may say, and which function answers to it.
 
 A builder is a function whose first parameter is annotated with the dataclass of its own settings;
-that annotation is how a configuration section finds its schema. Built-ins register themselves with a
-decorator and are found by importing the modules of their package, so adding one is adding a file.
-Third parties declare an entry point in the group `glm_composer_KIND` (for instance
+that annotation is how a configuration section finds its schema. Built-ins register themselves
+with a decorator and are found by importing the modules of their package, so adding one is adding
+a file. Third parties declare an entry point in the group `glm_composer_KIND` (for instance
 `glm_composer_models`). A built-in wins over a plugin of the same name.
 """
 

@@ -1,8 +1,8 @@
 """Bases and ids: GPN's seven tokens, soft masks and reverse complements, all vectorised.
 
 The ground floor: numpy only, and it knows nothing above it. A sequence is a uint8 array (or bytes)
-of ASCII letters in which **case is data** (lower case = soft-masked), or a uint8 array of ids. Every
-function is one table look-up over the whole array, whatever its shape.
+of ASCII letters in which **case is data** (lower case = soft-masked), or a uint8 array of ids.
+Every function is one table look-up over the whole array, whatever its shape.
 
 Ids: [PAD]=0 [MASK]=1 [UNK]=2 a=3 c=4 g=5 t=6. N and every other IUPAC code are [UNK].
 """
@@ -64,7 +64,8 @@ def decode(ids: Bytes, soft_masked: NDArray[np.bool_] | None = None) -> Bytes:
     """
     letters = np.take(_ASCII_OF_ID, ids)
     if soft_masked is not None:
-        letters |= soft_masked.astype(np.uint8) << 5
+        # The sixth bit of a letter is its case.
+        letters |= soft_masked.astype(np.uint8) << np.uint8(5)
     return letters
 
 
@@ -79,10 +80,10 @@ def is_iupac(sequence: str | bytes | Bytes) -> NDArray[np.bool_]:
 
 
 def reverse_complement(sequence: str | bytes | Bytes) -> Bytes:
-    """Reverse complement of ASCII letters [..., length] along the last axis; case travels along."""
+    """Reverse complement of ASCII letters [..., length] along the last axis; case travels."""
     return np.take(_COMPLEMENT_OF_ASCII, as_ascii(sequence)[..., ::-1])
 
 
 def reverse_complement_ids(ids: Bytes) -> Bytes:
-    """Reverse complement of ids [..., length] along the last axis; special ids map to themselves."""
+    """Reverse complement of ids [..., length] along the last axis; special ids stay."""
     return np.take(_COMPLEMENT_OF_ID, ids[..., ::-1])

@@ -3,8 +3,8 @@
 Files are composed with OmegaConf: `extends: other.yaml` (relative to the file, or a list), then
 overrides `key=value`, dots for depth. A section whose `name` changes on the way starts afresh from
 the new builder's defaults instead of inheriting keys that mean nothing to it. Dataclasses are the
-only home of defaults. Unknown keys fail at every depth with the nearest valid name, wrong types and
-values fail naming the key, all before any work.
+only home of defaults. Unknown keys fail at every depth with the nearest valid name, wrong types
+and values fail naming the key, all before any work.
 """
 
 import dataclasses
@@ -36,7 +36,8 @@ def named(registry: Registry, default: str | None = None) -> Any:
 def named_each(registry: Registry) -> Any:
     """Return a dataclass field that maps labels to sections like `named`'s.
 
-    A section's `name` is its label unless it says otherwise; an empty section takes all defaults.
+    A section's `name` is its label unless it says otherwise; `{}` takes all defaults, null takes
+    out a section that an extended file has put in.
     """
     return dataclasses.field(default_factory=dict, metadata={"registry_each": registry})
 
@@ -62,7 +63,7 @@ def dump(settings: Any) -> str:
 
 
 def compose(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the plain nested dict of a yaml file after `extends` and overrides, not yet checked."""
+    """Return the nested dict of a yaml file after `extends` and overrides, not yet checked."""
     merged = _extend(path, ())
     for override in overrides:
         key, equals, _ = override.partition("=")
@@ -142,7 +143,7 @@ def structure(schema: type[T], raw: Any, source: str, prefix: str = "") -> T:
             values[name] = {
                 label: _named_section(
                     field.metadata["registry_each"],
-                    {"name": label, **(section or {})},
+                    {"name": label, **section},
                     source,
                     f"{prefix}{name}.{label}",
                 )
@@ -150,9 +151,7 @@ def structure(schema: type[T], raw: Any, source: str, prefix: str = "") -> T:
             }
         elif name in raw:
             values[name] = _value(hints[name], raw[name], source, f"{prefix}{name}")
-        elif (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        ):
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise UserError(f"{source}: missing key '{prefix}{name}'")
     try:
         return schema(**values)
@@ -177,7 +176,9 @@ def _named_section(registry: Registry, raw: Any, source: str, key: str) -> Any:
 
 def _value(hint: Any, value: Any, source: str, key: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        return structure(typing.cast(type, hint), {} if value is None else value, source, f"{key}.")
+        return structure(
+            typing.cast(type, hint), {} if value is None else value, source, f"{key}."
+        )
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is dict and dataclasses.is_dataclass(arguments[1]):
         schema = typing.cast(type, arguments[1])
@@ -199,7 +200,8 @@ def _mapping(value: Any, source: str, key: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise UserError(f"{source}: '{key}' must be a mapping of names to sections, not {value!r}")
-    return {str(name): section for name, section in value.items()}
+    # Overrides merge, so null is the one way to take out what a file below has put in.
+    return {str(name): section for name, section in value.items() if section is not None}
 
 
 def _one_line(error: BaseException) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Transcript:
     """One transcript (or a gene, where an annotation has no transcripts).
 
-    Coordinates are 0-based and half-open on the plus strand, whatever the strand; `exons` and `cds`
-    are sorted by position, also on the minus strand.
+    Coordinates are 0-based and half-open on the plus strand, whatever the strand; `exons` and
+    `cds` are sorted by position, also on the minus strand.
 
     Attributes:
         contig: name of the contig, as in the genome.

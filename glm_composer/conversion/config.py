@@ -46,8 +46,8 @@ class ConvertConfig:
 
     name: str
     out: str
-    source: Any = named(sources)  # noqa: RUF009
-    windows: Any = named(windowings)  # noqa: RUF009
+    source: Any = named(sources)
+    windows: Any = named(windowings)
     splits: dict[str, list[str]]
     exclude: list[str] = field(default_factory=list)
     shard_bytes: PositiveInt = 32 << 20

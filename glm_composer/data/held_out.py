@@ -12,8 +12,8 @@ from glm_composer.data.shards import Shards
 class HeldOutDataset(IterableDataset):
     """Batches of a split, dealt to ranks batch by batch.
 
-    Every rank yields equally many batches of equal size, as collective operations need; where windows
-    run out, rows are filled up with blanks that ask for nothing and so weigh nothing.
+    Every rank yields equally many batches of equal size, as collective operations need; where
+    windows run out, rows are filled up with blanks that ask for nothing and so weigh nothing.
 
     Args:
         shards: the windows.

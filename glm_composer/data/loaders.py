@@ -1,6 +1,7 @@
-"""Datasets -> what the Trainer iterates over: loaders with the counts Composer needs beside them."""
+"""Datasets -> loaders as the Trainer wants them, with the counts it needs."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from composer.core import DataSpec
@@ -15,12 +16,17 @@ from glm_composer.data.shards import Shards
 
 
 def train_loader(
-    path: Path, prepare: Prepare, global_batch: int, seed: int, shuffle: bool, workers: int
+    path: Path,
+    prepare: Prepare,
+    global_batch: int,
+    seed: int,
+    shuffle: bool = True,
+    limit: int | None = None,
+    workers: int = 0,
 ) -> DataSpec:
     """Return the training stream of a split's directory, ready for the Trainer."""
-    dataset = WindowDataset(
-        path, global_batch, global_batch // dist.get_world_size(), seed, shuffle
-    )
+    rank_batch = global_batch // dist.get_world_size()
+    dataset = WindowDataset(path, global_batch, rank_batch, seed, shuffle, limit)
     return _data_spec(dataset, prepare, dataset.epoch_samples, workers)
 
 
@@ -34,13 +40,11 @@ def held_out_loader(
     return _data_spec(dataset, prepare, dataset.samples, 0)
 
 
-def _data_spec(
-    dataset: IterableDataset, prepare: Prepare, samples: int, workers: int
-) -> DataSpec:
+def _data_spec(dataset: IterableDataset, prepare: Prepare, samples: int, workers: int) -> DataSpec:
     loader: DataLoader = DataLoader(
         dataset,
         batch_size=None,
-        collate_fn=prepare,
+        collate_fn=cast(Any, prepare),  # its stub thinks of lists of samples only
         num_workers=workers,
         persistent_workers=workers > 0,
     )
@@ -48,15 +52,15 @@ def _data_spec(
         loader,
         num_samples=samples,
         get_num_samples_in_batch=lambda batch: len(batch["id"]),
-        get_num_tokens_in_batch=count_tokens,
+        get_num_tokens_in_batch=cast(Any, count_tokens),  # weights are no integers
     )
 
 
 def count_tokens(batch: dict[str, Tensor]) -> dict[str, int | float]:
     """Count bases, and the sum of their loss weights.
 
-    Composer weights ranks and micro-batches by `loss_generating`, so that their losses and gradients
-    add up to the one ratio sum(loss x weight) / sum(weight) of the global batch.
+    Composer weights ranks and micro-batches by `loss_generating`, so that their losses and
+    gradients add up to the one ratio sum(loss x weight) / sum(weight) of the global batch.
     """
     weight = float(batch["loss_weight"].sum(dtype=torch.float64))
     # A batch that asks nothing at all (only N) must not divide by zero.

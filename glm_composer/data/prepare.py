@@ -55,8 +55,8 @@ class Prepare:
 
         Returns:
             `input_ids` and `labels` [batch, length] uint8 (label [PAD] where nothing is asked),
-            `soft_masked` [batch, length] bool, `loss_weight` [batch, length] float32 (0 where nothing is
-            asked) and `id` [batch] int64.
+            `soft_masked` [batch, length] bool, `loss_weight` [batch, length] float32 (0 where
+            nothing is asked) and `id` [batch] int64.
         """
         ids, epoch = batch["id"], batch["epoch"]
         sequences = self._crop(batch["sequence"], ids, epoch)

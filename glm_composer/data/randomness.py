@@ -1,9 +1,9 @@
 """Random numbers that are a pure function of (seed, epoch, sample id) and a position.
 
-SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): a key names a stream, and its n-th number is the mix
-of key + n x gamma. Whole batches are drawn at once, and a sample gets the same numbers whatever its
-batch, worker, rank or the interruption before it. Integer arithmetic only, so that any device can
-repeat it bit for bit.
+SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): a key names a stream, and its n-th number is the
+mix of key + n x gamma. Whole batches are drawn at once, and a sample gets the same numbers
+whatever its batch, worker, rank or the interruption before it. Integer arithmetic only, so that
+any device can repeat it bit for bit.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""MDS shards of fixed-size columns as memory-mapped tables: whole batches by one fancy index a shard.
+"""MDS shards of fixed-size columns as memory-mapped tables, read in whole batches.
 
-A shard whose columns all have a fixed size is, after its header, one contiguous table of rows, so a
-batch of windows is gathered without decoding samples one by one.
+A shard whose columns all have a fixed size is, after its header, one contiguous table of rows, so
+a batch of windows is gathered without decoding samples one by one.
 """
 
 import json
@@ -32,7 +32,7 @@ def row_type(column_names: list[str], encodings: list[str], path: Path) -> np.dt
             fields.append((name, np.dtype(encoding)))
         else:
             raise UserError(
-                f"{path}: column '{name}' is '{encoding}'; only columns of fixed size can be mapped"
+                f"{path}: column '{name}' is '{encoding}'; only fixed sizes can be mapped"
             )
     return np.dtype(fields)
 

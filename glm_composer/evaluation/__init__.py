@@ -1,0 +1,1 @@
+"""Variants, scores, metrics and baselines; pure functions but for `predict`."""

@@ -2,25 +2,23 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from glm_composer.models.language_model import LanguageModel
-from glm_composer.sequence import FIRST_BASE, Bytes
-
-Autocast = Callable[[], contextlib.AbstractContextManager[Any]]
+from glm_composer.sequence import FIRST_BASE, PAD, Bytes
 
 
 @contextlib.contextmanager
-def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; modes of all submodules and random state come back after."""
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; modes and random state are as before afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.random.fork_rng(), torch.inference_mode():
+        with torch.random.fork_rng(), torch.no_grad():
             yield
     finally:
         for module, mode in modes:
@@ -31,35 +29,37 @@ class Predictor:
     """Asks a network for the bases at chosen positions. Use it within `evaluating`.
 
     Args:
-        model: the network, on any device.
-        autocast: makes the precision context of each forward pass.
+        embed: final hidden states [n, width, size] of ids [n, width], in any precision.
+        decoder: its decoder, applied in fp32, and only to the positions that are read.
+        batch_size: rows every call of `embed` gets, filled up with [PAD], so that a compiled
+            network sees one shape.
     """
 
-    def __init__(self, model: LanguageModel, autocast: Autocast = contextlib.nullcontext):
-        self.model = model
-        self.autocast = autocast
+    def __init__(self, embed: Callable[[Tensor], Tensor], decoder: nn.Linear, batch_size: int):
+        self.embed, self.decoder, self.batch_size = embed, decoder, batch_size
 
     def at(self, ids: Bytes, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """Logits of acgt at one position a window.
 
         Args:
-            ids: uint8 [n, width].
+            ids: uint8 [n, width], n at most `batch_size`.
             positions: int64 [n], 0-based.
 
         Returns:
             float32 [n, 4]
         """
-        with self.autocast():
-            logits = self.model.logits_at(self._tensor(ids), self._tensor(positions))
-        return logits[:, FIRST_BASE:].float().cpu().numpy()
+        chosen = self._hidden(ids)[torch.arange(len(ids)), torch.from_numpy(positions)]
+        return self._bases(chosen).cpu().numpy()
 
     def everywhere(self, ids: Bytes) -> NDArray[np.float32]:
-        """Log-probabilities of acgt at every position: uint8 ids [n, width] -> float32 [n, width, 4]."""
-        with self.autocast():
-            logits = self.model(self._tensor(ids))
-        return logits[..., FIRST_BASE:].float().log_softmax(-1).cpu().numpy()
+        """Log-probabilities of acgt everywhere: uint8 ids [n, width] -> float32 [n, width, 4]."""
+        return self._bases(self._hidden(ids)).log_softmax(-1).cpu().numpy()
 
-    def _tensor(self, array: NDArray[Any]) -> torch.Tensor:
-        # Looked up late: a trainer may move its model after this was made.
-        device = next(self.model.parameters()).device
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    def _hidden(self, ids: Bytes) -> Tensor:
+        # The device is looked up late: a trainer may move its model after this was made.
+        tensor = torch.from_numpy(np.ascontiguousarray(ids)).to(self.decoder.weight.device)
+        blanks = self.batch_size - len(ids)
+        return self.embed(F.pad(tensor, (0, 0, 0, blanks), value=PAD))[: len(ids)]
+
+    def _bases(self, hidden: Tensor) -> Tensor:
+        return F.linear(hidden.float(), self.decoder.weight[FIRST_BASE:].float())

@@ -1,8 +1,9 @@
 """Attention: one function, one signature, several backends that agree.
 
-`sdpa` is torch's own kernel over the full square; `banded` computes a sliding window in blocks, so it
-costs O(length x window) on any device; `flash` is flash-attn, for bf16/fp16 on CUDA. `choose` picks
-one per call shape when the model is built, so nothing is decided inside a compiled forward pass.
+`sdpa` is torch's own kernel over the full square; `banded` computes a sliding window in blocks,
+so it costs O(length x window) on any device; `flash` is flash-attn, for bf16/fp16 on CUDA.
+`choose` picks one per call shape when the model is built, so nothing is decided inside a compiled
+forward pass.
 """
 
 import importlib.util
@@ -57,7 +58,8 @@ def attention(
         query: [batch, length, heads, head_width], already rotated.
         key: same shape as `query`.
         value: same shape as `query`.
-        window: a position sees others at most this many bases away (|i - j| <= window); None for all.
+        window: a position sees others at most this many bases away (|i - j| <= window); None for
+            all.
         causal: a position sees only itself and what is before it.
         backend: a resolved backend, from `choose`.
 
@@ -99,7 +101,7 @@ def _visible(i: Tensor, j: Tensor, window: int, causal: bool) -> Tensor:
 
 
 def _banded(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tensor:
-    """Queries in blocks of `window` positions, each against its own and its neighbouring blocks."""
+    """Queries in blocks of `window` positions, each against its own and the adjacent blocks."""
     batch, length, heads, width = q.shape
     blocks = -(-length // window)
     pad = blocks * window - length
@@ -112,8 +114,8 @@ def _banded(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tenso
         return torch.cat([x[:, :, i : i + blocks] for i in range(2 if causal else 3)], dim=3)
 
     k, v = neighbourhood(k), neighbourhood(v)
-    # Positions relative to a block's own start are the same for all blocks; only the sequence's two
-    # ends differ, where padding must not be seen.
+    # Positions relative to a block's own start are the same for all blocks; only the sequence's
+    # two ends differ, where padding must not be seen.
     i = torch.arange(window, device=q.device)[:, None]
     j = torch.arange(-window, k.shape[3] - window, device=q.device)[None, :]
     absolute = j + window * torch.arange(blocks, device=q.device)[:, None, None]

@@ -1,6 +1,7 @@
 """ByteNet, the encoder of GPN: dilated convolutions in residual blocks, no biases, no dropout.
 
-Benegas, Batra and Song, PNAS 2023 (GPN); at width 1024 and 64 layers it has 152,189,952 parameters.
+Benegas, Batra and Song, PNAS 2023 (GPN); at width 1024 and 64 layers it has 152,189,952
+parameters.
 """
 
 from dataclasses import dataclass

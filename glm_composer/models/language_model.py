@@ -28,26 +28,12 @@ class LanguageModel(nn.Module):
         self.decoder = nn.Linear(width, sequence.VOCAB_SIZE, bias=False)
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Ids [batch, length] of any integer type -> final hidden states [batch, length, width]."""
+        """Ids [batch, length] of any integer type -> hidden states [batch, length, width]."""
         return self.norm(self.encoder(self.embedding(ids.int())))
 
     def forward(self, ids: Tensor) -> Tensor:
         """Ids [batch, length] of any integer type -> logits [batch, length, 7]."""
         return self.decoder(self.embed(ids))
-
-    def logits_at(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """Logits at one position a window, so that the decoder runs only where it is read.
-
-        Args:
-            ids: [batch, length] of any integer type.
-            positions: [batch] int64, 0-based.
-
-        Returns:
-            [batch, 7]
-        """
-        hidden = self.embed(ids)
-        rows = torch.arange(len(positions), device=hidden.device)
-        return self.decoder(hidden[rows, positions])
 
 
 def initialise(model: nn.Module, scale: Callable[[str], float] = lambda name: 1.0) -> None:

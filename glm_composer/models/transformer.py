@@ -1,8 +1,9 @@
 """The RoPE encoder: pre-norm RMSNorm, rotary attention, SwiGLU, no biases.
 
 DNA has single-base tokens, so a model must mix neighbours before attention over content pays: an
-optional convolution after the embedding (`stem_kernel`) and ByteNet blocks before each layer's attention
-(`conv_layers`) do that, and `attention` says layer by layer where attention is global, local or absent.
+optional convolution after the embedding (`stem_kernel`) and ByteNet blocks before each layer's
+attention (`conv_layers`) do that, and `attention` says layer by layer where attention is global,
+local or absent.
 """
 
 import math
@@ -74,20 +75,20 @@ class TransformerConfig:
 
 
 def rotary_tables(length: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
-    """Return cosines and sines [length, 1, head_width / 2] of the rotary angles (Su et al. 2021)."""
+    """Return cosines and sines [length, 1, head_width / 2] of RoPE (Su et al. 2021)."""
     frequency = base ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
     angle = torch.arange(length, dtype=torch.float64)[:, None, None] * frequency
     return angle.cos().float(), angle.sin().float()
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate pairs (i, i + head_width / 2) of x [batch, length, heads, head_width] by the tables."""
+    """Rotate pairs (i, i + head_width / 2) of x [batch, length, heads, head_width]."""
     a, b = x.float().chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).to(x.dtype)
 
 
 class SelfAttention(nn.Module):
-    """Multi-head rotary attention, global (`window` None) or within `window` bases to either side."""
+    """Multi-head rotary attention, global or within `window` bases to either side."""
 
     def __init__(self, width: int, heads: int, window: int | None, base: float, backend: Backend):
         super().__init__()
@@ -131,7 +132,7 @@ class SwiGLU(nn.Module):
 
 
 class Block(nn.Module):
-    """Convolutions (ByteNet blocks), then pre-norm attention, then SwiGLU; the first two optional."""
+    """ByteNet convolutions, pre-norm attention, SwiGLU; the first two are optional."""
 
     def __init__(self, config: TransformerConfig, layer: int):
         super().__init__()
@@ -176,8 +177,8 @@ class Stem(nn.Module):
 def build_transformer(config: TransformerConfig) -> LanguageModel:
     """Build a freshly initialised RoPE encoder language model.
 
-    Projections back into the residual stream start smaller by sqrt(2 x layers) (GPT-2's rule), so that
-    its variance does not grow with depth.
+    Projections back into the residual stream start smaller by sqrt(2 x layers) (GPT-2's rule), so
+    that its variance does not grow with depth.
     """
     stem = [Stem(config.width, config.stem_kernel)] if config.stem_kernel else []
     blocks = [Block(config, layer) for layer in range(config.layers)]

@@ -18,7 +18,6 @@ from glm_composer.conversion.manifest import read_manifest
 from glm_composer.data.loaders import held_out_loader, train_loader
 from glm_composer.data.prepare import Prepare
 from glm_composer.errors import UserError
-from glm_composer.evaluation.predict import Predictor
 from glm_composer.evaluation.table import VariantWindows, load_variant_windows
 from glm_composer.registry import callbacks, models, objectives, optimizers, schedules
 from glm_composer.training.callbacks.losses import LogLosses
@@ -35,7 +34,7 @@ _SPEED_WINDOW = 20
 def build_model(config: Config) -> GenomicModel:
     """Build the freshly initialised model of a run."""
     network = models.get(config.model.name)(config.model)
-    return GenomicModel(network, bf16=config.precision == "amp_bf16")
+    return GenomicModel(network, config.precision == "amp_bf16", config.compile)
 
 
 def build_trainer(config: Config) -> Trainer:
@@ -107,7 +106,8 @@ def check_data(config: Config) -> int:
     window = config.data.window or manifest.window_length
     if window > manifest.window_length:
         raise UserError(
-            f"data.window ({window}) is longer than the windows of {path} ({manifest.window})"
+            f"data.window ({window}) is longer than the windows of {path}, which have "
+            f"{manifest.window_length} bases"
         )
     for key in ("train_split", "eval_split"):
         split = getattr(config.data, key)
@@ -136,7 +136,9 @@ def device_type() -> str:
 def _check_compiler() -> None:
     compilers = (os.environ.get("CXX"), "g++", "clang++")
     if device_type() == "cpu" and not any(name and shutil.which(name) for name in compilers):
-        raise UserError("compile=true needs a C++ compiler (g++); install one or set compile=false")
+        raise UserError(
+            "compile=true needs a C++ compiler (g++); install one or set compile=false"
+        )
 
 
 def _train_data(config: Config, window: int) -> DataSpec:
@@ -152,7 +154,9 @@ def _train_data(config: Config, window: int) -> DataSpec:
     )
     path = Path(data.path) / data.train_split
     batch = config.global_train_batch_size
-    return train_loader(path, prepare, batch, config.seed, data.shuffle, data.workers)
+    return train_loader(
+        path, prepare, batch, config.seed, data.shuffle, data.train_windows, data.workers
+    )
 
 
 def _eval_data(config: Config, window: int) -> DataSpec:
@@ -173,9 +177,7 @@ def _algorithms(config: Config) -> list[Any]:
 def _callbacks(config: Config, model: GenomicModel, window: int) -> list[Callback]:
     found: list[Callback] = [LogLosses(), LRMonitor(), SpeedMonitor(window_size=_SPEED_WINDOW)]
     for name, variants in load_tables(config, window).items():
-        predictor = Predictor(model.model, model.autocast)
-        table = config.evaluation.tables[name]
-        found.append(EvaluateVariants(name, table, variants, predictor))
+        found.append(EvaluateVariants(name, config.evaluation.tables[name], variants, model))
     found += [callbacks.get(each.name)(each, config) for each in config.callbacks.values()]
     return found
 

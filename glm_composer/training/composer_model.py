@@ -1,5 +1,6 @@
 """A language model as Composer wants it: the loss inside forward, metrics beside it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,45 +15,57 @@ from glm_composer.training.losses import NAMES, SummedLoss, loss_sums, weighted_
 class GenomicModel(ComposerModel):
     """Wraps a `LanguageModel` for the Trainer.
 
-    The loss is computed inside `forward`, because Composer calls `loss` outside the compiled and DDP
-    wrapped forward pass.
+    The loss is computed inside `forward`, because Composer calls `loss` outside the compiled and
+    DDP wrapped forward pass.
 
     Args:
         model: the network.
         bf16: run the network under bf16 autocast; on a CPU Composer itself refuses to.
+        compile_evaluation: compile the network as evaluation calls it.
     """
 
-    def __init__(self, model: LanguageModel, bf16: bool = False):
+    def __init__(self, model: LanguageModel, bf16: bool = False, compile_evaluation: bool = False):
         super().__init__()
         self.model = model
         self.bf16 = bf16
         self._device_type = "cuda" if torch.cuda.is_available() else "cpu"
-        metrics = {name: SummedLoss(row) for row, name in enumerate(NAMES)}
+        self._embed = torch.compile(model.embed) if compile_evaluation else model.embed
+        metrics: dict[str, Metric] = {name: SummedLoss(row) for row, name in enumerate(NAMES)}
         metrics["perplexity"] = SummedLoss(0, perplexity=True)
         self._metrics = metrics
 
-    def autocast(self) -> torch.autocast:
-        """The precision context of the network."""
-        return torch.autocast(self._device_type, dtype=torch.bfloat16, enabled=self.bf16)
-
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return `loss`, a scalar, and `sums` [3, 2], see `loss_sums`."""
-        with self.autocast():
-            logits = self.model(batch["input_ids"])
+        return self._outputs(self.model.embed, batch)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Hidden states for evaluation, in the run's precision and compiled if the run is."""
+        with self._precision(self.bf16):
+            return self._embed(ids)
+
+    def _outputs(self, embed: Callable[[Tensor], Tensor], batch: dict[str, Tensor]) -> Any:
+        with self._precision(self.bf16):
+            hidden = embed(batch["input_ids"])
+        # In bf16 neighbouring logits would collapse into one value.
+        with self._precision(False):
+            logits = self.model.decoder(hidden.float())
         sums = loss_sums(logits, batch)
         return {"loss": weighted_loss(sums), "sums": sums.detach()}
+
+    def _precision(self, bf16: bool) -> torch.autocast:
+        return torch.autocast(self._device_type, dtype=torch.bfloat16, enabled=bf16)
 
     def loss(self, outputs: dict[str, Tensor], batch: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss that `forward` computed."""
         return outputs["loss"]
 
     def eval_forward(self, batch: Any, outputs: Any = None) -> dict[str, Tensor]:
-        """Return what `forward` returns, never compiled.
+        """Return what `forward` returns, through the network that all evaluation shares.
 
-        Composer replaces `self.forward` by its compiled form; another compilation for the evaluation's
-        own shapes and mode would cost more than it saves.
+        Composer replaces `self.forward` by its compiled form, which would be compiled once more
+        for an evaluation's mode and shapes.
         """
-        return type(self).forward(self, batch)
+        return self._outputs(self._embed, batch)
 
     def get_metrics(self, is_train: bool) -> dict[str, Metric]:
         """Return the evaluation metrics; training losses are logged by a callback of their own."""

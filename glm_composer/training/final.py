@@ -25,42 +25,40 @@ from glm_composer.training.composer_model import GenomicModel
 Tables = dict[str, baselines.ContextTable]
 
 
-def evaluate_run(config: Config, model: GenomicModel) -> dict[str, Any]:
+def evaluate_run(config: Config, model: GenomicModel, out: Path) -> None:
     """Measure held-out loss and variant tables, beside baselines fitted on the training split.
 
-    Writes `evaluation/summary.json` and, for each table, `evaluation/NAME.parquet` with a column of
-    scores for the model and each baseline into the run's directory, then the report.
-
-    Returns:
-        What the summary holds: `held_out` (nats by predictor) and `tables` (figures by table,
-        predictor and chromosomes).
+    Rank 0 writes into the directory `out`: for each variant table `NAME.parquet` with a column of
+    scores for the model and each baseline, then `summary.json` with `held_out` (nats by
+    predictor) and `tables` (table -> figures by predictor, on the reported chromosomes). Call it
+    on all ranks.
     """
     window = check_data(config)
     tables = load_tables(config, window)
-    predictor = Predictor(model.model, model.autocast)
+    batch_size = config.device_eval_batch_size
     scores = {
-        name: distributed_llr(predictor, variants, config.evaluation.tables[name])
+        name: distributed_llr(model, variants, config.evaluation.tables[name])
         for name, variants in tables.items()
     }
     if dist.get_global_rank() != 0:
-        return {}
+        return
     data = Path(config.data.path)
     known = baselines.fit_all(_windows(data / config.data.train_split, config, window)[0])
     summary: dict[str, Any] = {"tables": {}}
     report_split = data / config.evaluation.report_split
     if report_split.exists():
         windows, ids = _windows(report_split, config, window)
-        with evaluating(predictor.model):
+        predictor = Predictor(model.embed, model.model.decoder, batch_size)
+        with evaluating(model):
             losses = held_out_losses(
                 predictor.everywhere,
                 windows,
                 ids,
                 known,
                 config.evaluation.mask_rate,
-                config.device_eval_batch_size,
+                batch_size,
             )
         summary["held_out"] = {"split": config.evaluation.report_split, **losses}
-    out = config.run_dir / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
     for name, variants in tables.items():
         scored = _with_scores(variants, scores[name], known, config.evaluation.tables[name].score)
@@ -68,11 +66,10 @@ def evaluate_run(config: Config, model: GenomicModel) -> dict[str, Any]:
         summary["tables"][name] = _figures(scored, config.evaluation.tables[name].report_chroms)
     text = json.dumps(summary, indent=2) + "\n"
     _write(out / "summary.json", lambda path: Path(path).write_text(text))
-    return summary
 
 
 def _windows(split: Path, config: Config, window: int) -> tuple[Bytes, np.ndarray]:
-    """Ids uint8 [n, window] of a split's windows, evenly thinned out to the limit, and sample ids."""
+    """Ids uint8 [n, window] of a split's windows, evenly thinned out, and their sample ids."""
     shards = Shards(split)
     count = min(len(shards), config.evaluation.baseline_windows)
     ids = np.linspace(0, len(shards) - 1, count).round().astype(np.int64)

@@ -21,8 +21,8 @@ def loss_sums(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
 
     Returns:
         [3, 2] float32: rows `loss` (weighted by `loss_weight`), `loss_full` (every asked position
-        weighs 1) and `loss_unmasked` (only those that are not soft-masked); columns the weighted sum of
-        cross-entropies and the sum of weights.
+        weighs 1) and `loss_unmasked` (only those that are not soft-masked); columns the weighted
+        sum of cross-entropies and the sum of weights.
     """
     labels = batch["labels"].long()
     entropy = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none")
@@ -33,7 +33,7 @@ def loss_sums(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
 
 
 def weighted_loss(sums: Tensor) -> Tensor:
-    """The training loss, sum(loss x weight) / sum(weight), from `loss_sums`; 0 if nothing is asked."""
+    """The training loss, one ratio from `loss_sums`; 0 if nothing is asked."""
     total, weight = sums[0]
     return total / weight.clamp_min(1e-12)
 

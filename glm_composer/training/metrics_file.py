@@ -9,6 +9,8 @@ from composer.core import State
 from composer.loggers import Logger, LoggerDestination
 from composer.utils import dist
 
+from glm_composer.metrics_log import read_metrics
+
 # Composer's own copies of what is logged elsewhere: the training loss of LogLosses, and clocks.
 _DROPPED = ("loss/train/total", "time/", "trainer/", "enabled_algorithms")
 
@@ -16,7 +18,8 @@ _DROPPED = ("loss/train/total", "time/", "trainer/", "enabled_algorithms")
 class MetricsFile(LoggerDestination):
     """Writes metrics of rank 0, one line for each step that logged any.
 
-    After a resumption the lines behind the checkpoint are dropped, since their steps are run again.
+    After a resumption the lines behind the checkpoint are dropped, since their steps are run
+    again.
 
     Args:
         path: the file.
@@ -65,10 +68,3 @@ class MetricsFile(LoggerDestination):
             with self.path.open("a") as file:
                 file.write(json.dumps({"step": self._step, **self._line}) + "\n")
             self._line = {}
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Read a metrics file's objects, in order; a last line cut short by a crash is left out."""
-    lines = path.read_text().split("\n")
-    rows = [json.loads(line) for line in lines[:-1]]
-    return rows

@@ -47,7 +47,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 @optimizers.register("adamw")
 def build_adamw(config: AdamWConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """Build fused AdamW over the parameters of `model` (the loop and foreach forms are far slower)."""
+    """Build fused AdamW over the parameters of `model`; its other forms are far slower."""
     return torch.optim.AdamW(
         parameter_groups(model, config.weight_decay),
         lr=config.lr,

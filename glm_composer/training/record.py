@@ -22,7 +22,7 @@ ENVIRONMENT_FILE = "environment.json"
 
 
 def write_record(config: Config) -> None:
-    """Write `config.yaml` and `environment.json` into the run's directory, each at once or not at all."""
+    """Write `config.yaml` and `environment.json` into the run's directory, atomically."""
     directory = config.run_dir
     directory.mkdir(parents=True, exist_ok=True)
     _replace(directory / CONFIG_FILE, dump(config))
@@ -40,8 +40,8 @@ def check_resumable(config: Config) -> None:
         return
     if not config.autoresume:
         raise UserError(
-            f"{config.run_dir}: holds checkpoints of an earlier run; choose another run_name, remove "
-            f"the directory, or set autoresume=true to go on from them"
+            f"{config.run_dir}: holds checkpoints of an earlier run; choose another run_name, "
+            f"remove the directory, or set autoresume=true to go on from them"
         )
     before = yaml.safe_load(file.read_text())["model"]
     after = yaml.safe_load(dump(config))["model"]

@@ -3,19 +3,21 @@
 import logging
 import os
 import warnings
-from pathlib import Path
+from typing import cast
 
 import torch
 from composer.utils import dist
 
 from glm_composer.config import Config
+from glm_composer.report import print_summary, write_report
 from glm_composer.training.build import build_trainer, check_data, device_type
+from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.final import evaluate_run
 from glm_composer.training.record import check_resumable, write_record
 
 
-def train(config: Config) -> Path:
-    """Train, evaluate and report; return the run's directory.
+def train(config: Config) -> None:
+    """Train, evaluate and report; all of it lands in the run's directory.
 
     Raises:
         UserError: the settings, the data or the machine do not fit.
@@ -31,10 +33,12 @@ def train(config: Config) -> Path:
     if dist.get_global_rank() == 0:
         write_record(config)
     trainer.fit()
-    model = trainer.state.model
     trainer.close()
-    evaluate_run(config, getattr(model, "module", model))
-    return config.run_dir
+    model = cast(GenomicModel, getattr(trainer.state.model, "module", trainer.state.model))
+    evaluate_run(config, model, config.run_dir / "evaluation")
+    if dist.get_global_rank() == 0:
+        print_summary(config.run_dir)
+        print(f"report: {write_report(config.run_dir)}")
 
 
 def _quieten() -> None:

@@ -138,6 +138,8 @@ def _share_of_run(duration: str, state: State) -> float:
     if time.unit == state.max_duration.unit:
         return time.value / state.max_duration.value
     batches = {TimeUnit.BATCH: 1, TimeUnit.EPOCH: int(state.dataloader_len or 0)}
-    return time.value * batches[time.unit] / (
-        state.max_duration.value * batches[state.max_duration.unit]
+    return (
+        time.value
+        * batches[time.unit]
+        / (state.max_duration.value * batches[state.max_duration.unit])
     )

@@ -1,4 +1,4 @@
-"""Masked language modelling: hide some bases and ask for them (Devlin et al. 2019, as GPN uses it)."""
+"""Masked language modelling: hide some bases and ask for them (Devlin et al. 2019)."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -26,8 +26,8 @@ class MLMConfig:
         rate: fraction of the bases that is selected.
         mask: fraction of the selected positions that becomes [MASK].
         random: fraction of the selected positions that becomes a random base.
-        gpn_exact: reproduce GPN's original corruption: every position may be selected, N included, and
-            the random token is drawn from all seven ids, specials included.
+        gpn_exact: reproduce GPN's original corruption: every position may be selected, N
+            included, and the random token is drawn from all seven ids, specials included.
     """
 
     name: str = "mlm"
@@ -58,16 +58,16 @@ class MaskedLanguageModel:
             keys: [batch] uint64, their random streams.
 
         Returns:
-            inputs [batch, length] uint8, what the model sees, and labels [batch, length] uint8, the true
-            id where a position is selected and [PAD] elsewhere.
+            inputs [batch, length] uint8, what the model sees, and labels [batch, length] uint8,
+            the true id where a position is selected and [PAD] elsewhere.
         """
         config = self.config
         selected = draw_uint16(keys, ids.shape[1]) < self._threshold
         if not config.gpn_exact:
             selected &= ids >= FIRST_BASE
         rows, columns = np.nonzero(selected)
-        # A second stream decides what becomes of the few selected positions: its upper half the kind,
-        # its lower half the random base.
+        # A second stream decides what becomes of the few selected positions: its upper half the
+        # kind, its lower half the random base.
         numbers = draw_at(mix(keys)[rows], columns)
         kind = (numbers >> np.uint64(32)) * 2.0**-32
         low = numbers & np.uint64(0xFFFFFFFF)

@@ -1,1 +1,1 @@
-"""Composer callbacks. Those registered by name can be asked for in a yaml's `callbacks` section."""
+"""Composer callbacks; a yaml's `callbacks` section asks for those registered by name."""

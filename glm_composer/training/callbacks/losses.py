@@ -1,6 +1,7 @@
 """Logs the training losses of the global batch, exact over micro-batches and ranks."""
 
 import math
+from typing import cast
 
 import torch
 from composer.core import Callback, State
@@ -22,7 +23,7 @@ class LogLosses(Callback):
 
     def after_forward(self, state: State, logger: Logger) -> None:
         """Add a micro-batch."""
-        sums = state.outputs["sums"].double()
+        sums = cast(dict[str, torch.Tensor], state.outputs)["sums"].double()
         self._sums = sums if self._sums is None else self._sums + sums
 
     def batch_end(self, state: State, logger: Logger) -> None:
@@ -31,7 +32,8 @@ class LogLosses(Callback):
         dist.all_reduce(self._sums)
         ratios = (self._sums[:, 0] / self._sums[:, 1]).tolist()
         self._sums = None
-        # A batch without any soft-unmasked base has no such loss; it is left out, not logged as NaN.
+        # A batch without any soft-unmasked base has no such loss; it is left out, not logged as
+        # NaN.
         self.last = {
             f"train/{name}": value
             for name, value in zip(NAMES, ratios, strict=True)

@@ -11,16 +11,17 @@ from glm_composer.evaluation.metrics import summarize
 from glm_composer.evaluation.predict import Predictor, evaluating
 from glm_composer.evaluation.scores import NAMED_SCORES
 from glm_composer.evaluation.table import VariantWindows
+from glm_composer.training.composer_model import GenomicModel
 
 
 class EvaluateVariants(Callback):
-    """Logs `eval/NAME/METRIC` at the table's interval; training goes on as if nothing had happened.
+    """Logs `eval/NAME/METRIC` at the table's interval; training goes on undisturbed.
 
     Args:
         name: of the table.
         config: its settings.
         variants: its rows and windows, all of them.
-        predictor: of the model that is being trained.
+        model: the model that is being trained.
     """
 
     def __init__(
@@ -28,9 +29,9 @@ class EvaluateVariants(Callback):
         name: str,
         config: VariantTableConfig,
         variants: VariantWindows,
-        predictor: Predictor,
+        model: GenomicModel,
     ):
-        self.name, self.config, self.predictor = name, config, predictor
+        self.name, self.config, self.model = name, config, model
         self.variants = variants.take(variants.on(config.chroms))
         self.interval: Time = ensure_time(config.interval, "ba")
 
@@ -45,18 +46,19 @@ class EvaluateVariants(Callback):
             self._evaluate(logger)
 
     def _evaluate(self, logger: Logger) -> None:
-        scores = distributed_llr(self.predictor, self.variants, self.config)
+        scores = distributed_llr(self.model, self.variants, self.config)
         figures = summarize(self.variants.table, NAMED_SCORES[self.config.score](scores))
         logger.log_metrics({f"eval/{self.name}/{key}": value for key, value in figures.items()})
 
 
 def distributed_llr(
-    predictor: Predictor, variants: VariantWindows, config: VariantTableConfig
+    model: GenomicModel, variants: VariantWindows, config: VariantTableConfig
 ) -> NDArray[np.float32]:
-    """Score every variant exactly once over all ranks and return all scores [n] on each of them."""
+    """Score every variant exactly once over all ranks; all scores [n] on each of them."""
     rank, ranks = dist.get_global_rank(), dist.get_world_size()
     mine = np.arange(len(variants)) % ranks == rank
-    with evaluating(predictor.model):
+    predictor = Predictor(model.embed, model.model.decoder, config.batch_size)
+    with evaluating(model):
         part = variants.take(mine).llr(predictor.at, config.strands, config.batch_size)
     scores = np.empty(len(variants), dtype=np.float32)
     for other, values in enumerate(dist.all_gather_object(part)):

@@ -1,0 +1,41 @@
+# make setup | demo | test | lint | bench | lock; every target prepares .venv first, at no cost when it is current.
+PYTHON := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: setup demo test lint bench bench-data bench-train bench-sequence lock
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.lock pyproject.toml tools/setup.sh
+	@bash tools/setup.sh
+
+# Yeast genome -> MDS shards -> a small model -> held-out loss, variant scores, report.
+demo: setup
+	@if [ -e data/yeast/manifest.json ]; then echo "demo: reusing the dataset data/yeast (remove it to convert again)"; \
+	else python convert/to_mds.py yamls/convert/yeast.yaml; fi
+	@if [ -e runs/quickstart/report.html ]; then echo "demo: reusing the run runs/quickstart (remove it to train again)"; \
+	else composer train.py yamls/quickstart.yaml; fi
+	@glm report runs/quickstart
+
+test: setup
+	@python -m pytest
+
+lint: setup
+	@ruff check . && ruff format --check . && mypy
+
+# Figures for benchmarks/LOG.md; run them alone on the machine.
+bench: bench-sequence bench-data bench-train
+
+bench-sequence: setup
+	@python benchmarks/sequence_rate.py
+
+bench-data: setup
+	@python benchmarks/data_rate.py
+
+bench-train: setup
+	@python benchmarks/step_time.py
+
+# Pins every dependency, hashed and without addresses; needs a network.
+lock: setup
+	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet --output-file requirements.lock

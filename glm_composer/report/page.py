@@ -1,0 +1,175 @@
+"""The report as one HTML file: no script, no address outside it, the same in ten years."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from glm_composer.errors import UserError
+from glm_composer.report.held_out import held_out_section, held_out_verdict
+from glm_composer.report.markup import Child, Markup, join, tag
+from glm_composer.report.numbers import number
+from glm_composer.report.provenance import (
+    configuration_section,
+    data_section,
+    environment_section,
+)
+from glm_composer.report.record import MODEL, Run, read_run
+from glm_composer.report.style import STYLE
+from glm_composer.report.training import training_section, typical_throughput
+from glm_composer.report.variants import best_auprc, counts, variant_section
+
+FILE_NAME = "report.html"
+# Enforces what the page promises: nothing is fetched, nothing runs.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write `report.html` into a run's directory, replacing an earlier one at once.
+
+    Args:
+        run_dir: as training or `glm evaluate` leaves it; only config.yaml must be there.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        UserError: no run there, a damaged file in it, or the report cannot be written.
+    """
+    path = Path(run_dir) / FILE_NAME
+    _replace(path, page(read_run(run_dir)))
+    return path
+
+
+def page(run: Run) -> str:
+    """Return the report of a run as HTML."""
+    body = tag(
+        "main",
+        _header(run),
+        tag("div", _headline(run), class_="keys"),
+        _missing(run),
+        training_section(run),
+        held_out_section(run),
+        [variant_section(run, scored) for scored in run.tables],
+        data_section(run),
+        configuration_section(run),
+        environment_section(run),
+    )
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", f"{run.name} - glm_composer"),
+        tag("style", Markup(STYLE)),
+    )
+    return "<!doctype html>\n" + tag("html", head, tag("body", body), lang="en") + "\n"
+
+
+def _header(run: Run) -> Markup:
+    environment = run.environment
+    commit = environment.get("git_commit")
+    changed = len(environment.get("git_changed_files") or [])
+    parts: list[Child] = []
+    if environment.get("started"):
+        parts.append(f"started {_date(str(environment['started']))}")
+    if commit:
+        dirty = f" with {changed} changed file{'s' if changed > 1 else ''}" if changed else ""
+        parts.append(join("git commit ", tag("code", str(commit)[:12], title=commit), dirty))
+    elif environment:
+        parts.append("git commit unknown")
+    if run.metrics:
+        wanted = run.setting("max_duration")
+        parts.append(f"{number(run.metrics[-1]['step'], 0)} steps (max_duration {wanted})")
+    if environment.get("glm_composer"):
+        parts.append(f"glm_composer {environment['glm_composer']}")
+    line = [(" · " if i else None, part) for i, part in enumerate(parts)]
+    return tag("header", tag("h1", f"Run {run.name}"), tag("p", line))
+
+
+def _date(written: str) -> str:
+    try:
+        return datetime.fromisoformat(written).strftime("%Y-%m-%d %H:%M %Z").strip()
+    except ValueError:
+        return written
+
+
+def _headline(run: Run) -> list[Markup]:
+    keys = []
+    if run.held_out:
+        nats = run.held_out.nats[MODEL]
+        keys.append(
+            _key(
+                f"Held-out loss, {run.held_out.split} split",
+                number(nats, 4),
+                "nats per base",
+                f"{held_out_verdict(run.held_out)}.",
+                "Lower is better.",
+            )
+        )
+    for scored in run.tables:
+        figures = scored.figures[MODEL]
+        keys.append(
+            _key(
+                f"Zero-shot AUPRC, {scored.name}",
+                number(figures["auprc"], 3),
+                f"± {number(figures['auprc_se'], 3)} SE",
+                f"{best_auprc(scored)}; base rate {number(figures['base_rate'], 3)}.",
+                f"{counts(scored).partition(', base')[0]}.",
+            )
+        )
+    speed, logged = typical_throughput(run)
+    if logged:
+        keys.append(
+            _key(
+                "Training throughput",
+                number(speed, 0),
+                "bases/s",
+                _windows_per_second(run, speed),
+                f"Median over {number(logged, 0)} steps; {_machine(run)}.",
+            )
+        )
+    return keys
+
+
+def _key(name: str, figure: str, unit: str, *lines: str | None) -> Markup:
+    value = tag("b", figure, " ", tag("small", unit))
+    said = [tag("p", line[0].upper() + line[1:]) for line in lines if line]
+    return tag("div", tag("h2", name), value, said, class_="key")
+
+
+def _windows_per_second(run: Run, speed: float) -> str | None:
+    length = run.setting("data.window") or (run.manifest and run.manifest.window_length)
+    if not length:
+        return None
+    return f"{number(speed / length, 0)} windows of {length} bases a second."
+
+
+def _machine(run: Run) -> str:
+    devices = run.environment.get("devices") or []
+    if devices:
+        names = ", ".join(f"{devices.count(name)} x {name}" for name in dict.fromkeys(devices))
+        return f"{names} on this host"
+    cores = run.environment.get("cores")
+    return f"{cores} CPU cores" if cores else "machine unknown"
+
+
+def _missing(run: Run) -> Markup | None:
+    if not run.missing:
+        return None
+    listed = tag("ul", [tag("li", sentence) for sentence in run.missing])
+    return tag("div", tag("strong", "Not in this report"), listed, class_="note")
+
+
+def _replace(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise UserError(
+            f"{path}: cannot be written: {error.strerror or error}; check space and permissions"
+        ) from None

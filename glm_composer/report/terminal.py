@@ -1,0 +1,50 @@
+"""The report's figures as tables on the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from glm_composer.report import held_out as losses
+from glm_composer.report import variants
+from glm_composer.report.numbers import number, readable
+from glm_composer.report.record import MODEL, read_run
+from glm_composer.report.training import typical_throughput
+
+
+def print_summary(run_dir: Path) -> None:
+    """Print held-out loss, variant figures and throughput of a run, and what is missing.
+
+    Raises:
+        UserError: as `write_report`.
+    """
+    run = read_run(run_dir)
+    console = Console(highlight=False)
+    console.print(Text(f"Run {run.name}", style="bold"))
+    if run.held_out:
+        held_out = run.held_out
+        title = f"Held-out loss, {held_out.split} split, {number(held_out.positions, 0)} positions"
+        console.print(_table(title, losses.COLUMNS, losses.held_out_rows(held_out)))
+        console.print(Text(f"Held-out loss of the model: {losses.held_out_verdict(held_out)}."))
+    for scored in run.tables:
+        rows = variants.auprc_rows(scored)
+        console.print(_table(f"Zero-shot, {scored.name}", variants.COLUMNS, rows))
+        console.print(Text(f"{variants.counts(scored)}."))
+    speed, logged = typical_throughput(run)
+    if logged:
+        console.print(Text(f"Training throughput: {number(speed, 0)} bases/s (median)."))
+    for sentence in run.missing:
+        console.print(Text(f"Missing: {sentence}", style="yellow"))
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    # Text throughout: names of predictors and tables are no markup of rich's.
+    drawn = Table(title=Text(title), title_justify="left", show_edge=False, pad_edge=False)
+    for column, name in enumerate(header):
+        drawn.add_column(Text(name), justify="right" if column else "left")
+    for row in rows:
+        style = "bold" if row[0] == readable(MODEL) else None
+        drawn.add_row(*map(Text, row), style=style)
+    return drawn

@@ -1,0 +1,51 @@
+"""Tiny real runs on real data, in this process or as the commands a user types."""
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from glm_composer.config import Config
+from glm_composer.settings import load
+
+REPOSITORY = Path(__file__).parents[2]
+TINY = Path(__file__).with_name("tiny.yaml")
+
+Configure = Callable[..., Config]
+
+
+@pytest.fixture
+def configure(yeast: Path, tmp_path: Path) -> Iterator[Configure]:
+    """Settings of a tiny run in a fresh directory, with overrides."""
+
+    def make(*overrides: str) -> Config:
+        # A dataset of the run before may still hold its shared memory in a reference cycle.
+        gc.collect()
+        here = [f"data.path={yeast}", f"runs_dir={tmp_path}"]
+        return load(Config, TINY, [*here, *overrides])
+
+    yield make
+    gc.collect()
+
+
+@pytest.fixture
+def command(yeast: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `composer -n RANKS train.py tiny.yaml ...` to its end."""
+
+    def run(ranks: int, *overrides: str) -> subprocess.CompletedProcess[str]:
+        composer = str(Path(sys.executable).with_name("composer"))
+        here = [f"data.path={yeast}", f"runs_dir={tmp_path}"]
+        return subprocess.run(
+            [composer, "-n", str(ranks), "train.py", str(TINY), *here, *overrides],
+            cwd=REPOSITORY,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run

@@ -1,0 +1,187 @@
+"""Runs of the real Trainer on real windows: reproducible, resumable, undisturbed."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from glm_composer.config import Config
+from glm_composer.errors import UserError
+from glm_composer.metrics_log import read_metrics
+from glm_composer.models.language_model import LanguageModel
+from glm_composer.models.transformer import TransformerConfig, build_transformer
+from glm_composer.registry import models
+from glm_composer.training.build import build_trainer, check_data
+from glm_composer.training.checkpoint import evaluate_checkpoint, load_weights
+from glm_composer.training.record import check_resumable
+from glm_composer.training.run import train
+
+
+@dataclass(frozen=True, kw_only=True)
+class DropoutConfig(TransformerConfig):
+    """A transformer whose training draws random numbers in the forward pass."""
+
+    name: str = "dropout_for_tests"
+
+
+@models.register("dropout_for_tests")
+def build_with_dropout(config: DropoutConfig) -> LanguageModel:
+    """Build it."""
+    model = build_transformer(config)
+    model.norm = torch.nn.Sequential(model.norm, torch.nn.Dropout(0.2))
+    return model
+
+
+def fit(config: Config) -> dict[int, str]:
+    """Train; the exact loss of each step."""
+    trainer = build_trainer(config)
+    trainer.fit()
+    trainer.close()
+    return losses(config)
+
+
+def coding_table(yeast: Path, settings: str) -> str:
+    files = f"variants: {yeast}/variants.parquet, genome: {yeast}/genome.fa"
+    return f"evaluation.tables.coding={{{files}, {settings}}}"
+
+
+def losses(config: Config, name: str = "train/loss") -> dict[int, str]:
+    rows = read_metrics(config.run_dir / "metrics.jsonl")
+    found = [(row["step"], row[name].hex()) for row in rows if name in row]
+    assert len(dict(found)) == len(found), "a step was logged twice"
+    return dict(found)
+
+
+def test_same_seed_twice_is_bitwise_equal_and_another_is_not(configure):
+    first = fit(configure("run_name=first"))
+    assert list(first) == list(range(1, 13))
+    assert fit(configure("run_name=second")) == first
+    assert fit(configure("run_name=third", "seed=4")) != first
+
+
+@pytest.mark.parametrize("stop", ["6ba", "8ba", "11ba"], ids=["middle", "boundary", "later"])
+def test_resumed_equals_uninterrupted(configure, stop):
+    # An epoch is 8 batches. The constant schedule does not look at the run's length.
+    model = ["model.name=dropout_for_tests", "model.width=16", "model.heads=2", "model.layers=1"]
+    common = [*model, "scheduler={name: constant}", "save_interval=1ba"]
+    whole = fit(configure("run_name=whole", "max_duration=18ba", *common))
+    fit(configure("run_name=parts", f"max_duration={stop}", *common))
+    assert fit(configure("run_name=parts", "max_duration=18ba", *common)) == whole
+
+
+def test_checkpoint_at_an_epochs_end_does_not_replay_the_epoch(configure):
+    common = ["scheduler={name: constant}", "save_interval=1ep"]
+    whole = fit(configure("run_name=whole", "max_duration=3ep", *common))
+    fit(configure("run_name=parts", "max_duration=1ep", *common))
+    fit(configure("run_name=parts", "max_duration=2ep", *common))
+    assert fit(configure("run_name=parts", "max_duration=3ep", *common)) == whole
+
+
+def test_random_state_must_be_restored_for_that(configure):
+    """The negative control: without our callback a mid-epoch resumption differs."""
+    model = ["model.name=dropout_for_tests", "model.width=16", "model.heads=2", "model.layers=1"]
+    common = [*model, "scheduler={name: constant}", "save_interval=1ba"]
+    whole = fit(configure("run_name=whole", "max_duration=7ba", *common))
+    fit(configure("run_name=parts", "max_duration=6ba", *common))
+    config = configure("run_name=parts", "max_duration=7ba", *common)
+    trainer = build_trainer(config)
+    trainer._rng_state = None
+    trainer.fit()
+    trainer.close()
+    assert losses(config)[7] != whole[7]
+
+
+def test_micro_batches_add_up_to_the_batch(configure):
+    whole = fit(configure("run_name=whole"))
+    parts = fit(configure("run_name=parts", "device_train_microbatch_size=4"))
+    for step, loss in whole.items():
+        assert float.fromhex(parts[step]) == pytest.approx(float.fromhex(loss), rel=1e-6)
+
+
+def test_evaluation_leaves_training_as_it_was(configure, yeast):
+    plain = fit(configure("run_name=plain", "eval_interval=12ba"))
+    table = coding_table(yeast, "interval: 5ba, chroms: [chr15]")
+    config = configure("run_name=evaluated", "eval_interval=1ba", table)
+    assert fit(config) == plain
+    assert list(losses(config, "eval/coding/auprc")) == [5, 10]
+    assert list(losses(config, "validation/loss")) == list(range(1, 13))
+
+
+def test_learning_rate_follows_the_schedule(configure):
+    config = configure()
+    fit(config)
+    rows = read_metrics(config.run_dir / "metrics.jsonl")
+    # Set after the step it is logged with: 4 steps up, flat, 6 steps down to 0.
+    expected = {2: 0.25, 3: 0.5, 4: 0.75, 5: 1.0, 6: 1.0, 9: 4 / 6, 12: 1 / 6}
+    rates = {row["step"]: row["lr-AdamW/group0"] / config.optimizer.lr for row in rows}
+    assert {step: rates[step] for step in expected} == pytest.approx(expected)
+
+
+def test_a_run_leaves_its_record_and_its_checkpoint_evaluates_to_the_same(configure, yeast):
+    table = coding_table(yeast, "chroms: [chr15], report_chroms: [chr16], window: 33")
+    config = configure(table, "max_duration=2ba")
+    train(config)
+    run = config.run_dir
+    environment = json.loads((run / "environment.json").read_text())
+    assert {"torch", "mosaicml"} <= environment["packages"].keys()
+    assert (run / "report.html").exists()
+    summary = json.loads((run / "evaluation/summary.json").read_text())
+    assert summary["held_out"]["uniform"] == pytest.approx(1.3862944)
+    assert summary["tables"]["coding"]["chroms"] == ["chr16"]
+    again = evaluate_checkpoint(run)
+    assert again.parent == run / "evaluation"
+    assert json.loads((again / "summary.json").read_text()) == summary
+    with pytest.raises(
+        UserError, match=r"another architecture.*embedding.*is \[7, 16\], not \[7, 32\]"
+    ):
+        evaluate_checkpoint(run, ["model.width=32"])
+    with pytest.raises(UserError, match=r"model\.width was 16, now 32"):
+        check_resumable(configure(table, "model.width=32"))
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(configure, tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "executed",))
+
+    torch.save({"state": {"model": {}}, "extra": Hostile()}, tmp_path / "hostile.pt")
+    model = build_trainer(configure()).state.model
+    with pytest.raises(UserError, match="more than plain data"):
+        load_weights(model, tmp_path / "hostile.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.path=data/nowhere", r"data/nowhere.*to_mds\.py"),
+        ("data.window=1024", r"data\.window \(1024\) is longer than the windows of .* 512 bases"),
+        ("data.train_split=trian", r"data\.train_split 'trian'.*train, validation, test"),
+    ],
+)
+def test_data_that_does_not_fit_is_refused(configure, override, message):
+    with pytest.raises(UserError, match=message):
+        check_data(configure(override))
+
+
+@pytest.mark.slow
+def test_two_ranks_equal_one(command, tmp_path):
+    for ranks in (1, 2):
+        done = command(ranks, f"run_name=ranks{ranks}", "device_train_microbatch_size=8")
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (read_metrics(tmp_path / f"ranks{ranks}/metrics.jsonl") for ranks in (1, 2))
+    assert len(one) == len(two) == 12
+    for alone, together in zip(one, two, strict=True):
+        for name in ("train/loss", "validation/loss"):
+            if name in alone:
+                assert together[name] == pytest.approx(alone[name], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_errors_are_one_line_without_traceback(command):
+    done = command(1, "data.path=data/nowhere")
+    assert done.returncode != 0
+    assert "error: data.path 'data/nowhere': no dataset there" in done.stderr
+    assert "Traceback" not in done.stderr
