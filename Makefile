@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test lint bench bench-data bench-train bench-sequence lock
+.PHONY: setup demo test test-fast lint bench bench-data bench-train bench-sequence lock
 
 setup: .venv/.ready
 
@@ -19,6 +19,9 @@ demo: setup
 
 test: setup
 	@python -m pytest
+
+test-fast: setup
+	@python -m pytest -m "not slow"
 
 lint: setup
 	@ruff check . && ruff format --check . && mypy

@@ -1,8 +1,7 @@
-"""Convert a genome into windows in MDS shards: python convert/to_mds.py YAML key=value ..."""
+"""python convert/to_mds.py yamls/convert/yeast.yaml key=value ... (the same as `glm convert`)."""
 
 import sys
 
-from glm_composer.conversion.command import main
+from glm_composer.cli import main
 
-if __name__ == "__main__":
-    sys.exit(main())
+main(["convert", *sys.argv[1:]])

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a verb needs it, so that `glm --help` answers at once.
 """
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,13 +33,15 @@ Overrides = Annotated[
 
 
 @app.command()
-def convert(file: File, overrides: Overrides = None) -> None:
+def convert(
+    file: File,
+    overrides: Overrides = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Errors only, no progress.")] = False,
+) -> None:
     """Convert genomes and annotation to a dataset of MDS shards."""
-    from glm_composer.conversion.config import ConvertConfig
-    from glm_composer.conversion.convert import convert as run
-    from glm_composer.settings import load
+    from glm_composer.conversion.command import run
 
-    run(load(ConvertConfig, file, overrides or []))
+    run(file, overrides or [], quiet=quiet)
 
 
 @app.command()
@@ -59,9 +62,23 @@ def evaluate(
     overrides: Overrides = None,
 ) -> None:
     """Measure held-out loss and variant scores of a checkpoint."""
+    from glm_composer.report import print_summary
     from glm_composer.training.checkpoint import evaluate_checkpoint
 
-    evaluate_checkpoint(checkpoint, overrides or [])
+    results = evaluate_checkpoint(checkpoint, overrides or [])
+    print_summary(results.parent.parent, results)
+    print(f"written to {results}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")],
+) -> None:
+    """Print a run's figures and write its report.html."""
+    from glm_composer.report import print_summary, write_report
+
+    print_summary(run)
+    print(f"report: {write_report(run)}")
 
 
 @config_app.command()
@@ -79,6 +96,11 @@ def report_errors(verb: Callable[[], object]) -> int:
         verb()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"error: {error.filename or 'disk'}: {error.strerror}; make room", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

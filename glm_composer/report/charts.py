@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 # In units of the viewBox; small, so that its text stays readable on a phone.
 _WIDTH, _HEIGHT = 440, 264
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 12, 42
-_ROW, _NAMES = 26, 118
+_ROW, _NAMES = 26, 124
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,18 +80,19 @@ def line_chart(
         found += [np.add(s.y, sign * np.array(_spread(s))) for s in series for sign in (-1, 1)]
         y_limits = with_room(limits_of(found))
     up = Scale(*y_limits, _HEIGHT - _BOTTOM, _TOP)
-    # Points on the left and right edge stay whole.
-    x, width, height = _LEFT - 6, _WIDTH - _RIGHT - _LEFT + 12, _HEIGHT - _BOTTOM - _TOP
+    # Points on the left and right edge, and lines along the others, stay whole.
+    x, width = _LEFT - 6, _WIDTH - _RIGHT - _LEFT + 12
+    y, height = _TOP - 2, _HEIGHT - _BOTTOM - _TOP + 4
     # An inner svg cuts off what lies outside it, without a clip path and its page-wide id.
     inside = tag(
         "svg",
         [_draw(each, across, up) for each in series],
         [_level(level, across, up) for level in levels],
         x=x,
-        y=_TOP,
+        y=y,
         width=width,
         height=height,
-        viewBox=f"{x} {_TOP} {width} {height}",
+        viewBox=f"{x} {y} {width} {height}",
     )
     return _svg(
         _HEIGHT, title, _x_axis(across, _HEIGHT - _BOTTOM, x_label), _y_axis(up, y_label), inside
@@ -219,7 +220,10 @@ def _x_axis(across: Scale, y: float, label: str, top: float | None = None) -> li
         drawn.append(tag("line", class_="axis", x1=x, x2=x, y1=y, y2=y + 4))
         if top is not None:
             drawn.append(tag("line", class_="grid", x1=x, x2=x, y1=top, y2=y))
-        drawn.append(tag("text", text, x=x, y=y + 16, text_anchor="middle"))
+        # A long number at the right end would run out of the picture.
+        last = float(x) > _WIDTH - _RIGHT - 1
+        where = {"x": _WIDTH, "text_anchor": "end"} if last else {"x": x, "text_anchor": "middle"}
+        drawn.append(tag("text", text, y=y + 16, **where))
     middle = (across.start + across.end) / 2
     return [*drawn, tag("text", label, class_="label", x=middle, y=y + 35, text_anchor="middle")]
 

@@ -93,7 +93,7 @@ def _chart(run: Run, held_out: HeldOut) -> Markup | None:
     chart = dot_chart(
         dots,
         title="Held-out loss of the model and its baselines",
-        x_label="cross-entropy, nats per base (axis does not start at 0)",
+        x_label="nats per base (axis does not start at 0)",
         mark=model if math.isfinite(model) else None,
     )
     return figure("Model and baselines", chart, "Dashed: the model. Read positions, not lengths.")

@@ -146,11 +146,11 @@ def _windows_per_second(run: Run, speed: float) -> str | None:
 
 def _machine(run: Run) -> str:
     devices = run.environment.get("devices") or []
+    cores, ranks = run.environment.get("cores"), run.environment.get("ranks") or 1
+    where = f"{cores} CPU cores" if cores else "machine unknown"
     if devices:
-        names = ", ".join(f"{devices.count(name)} x {name}" for name in dict.fromkeys(devices))
-        return f"{names} on this host"
-    cores = run.environment.get("cores")
-    return f"{cores} CPU cores" if cores else "machine unknown"
+        where = ", ".join(f"{devices.count(name)} x {name}" for name in dict.fromkeys(devices))
+    return f"{ranks} ranks, {where}" if ranks > 1 else where
 
 
 def _missing(run: Run) -> Markup | None:

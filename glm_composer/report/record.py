@@ -49,6 +49,7 @@ class ScoredTable:
         figures: predictor -> what `metrics.summarize` returns; `model` first.
         rows: variants on those chromosomes, with a column of scores for each predictor; None where
             the file is gone.
+        total: variants on all chromosomes; 0 where the file is gone.
         card: the text beside the table that says what its labels mean.
         card_path: where that was found.
     """
@@ -57,6 +58,7 @@ class ScoredTable:
     chroms: list[str]
     figures: dict[str, dict[str, float]]
     rows: pl.DataFrame | None
+    total: int
     card: str | None
     card_path: str
 
@@ -110,8 +112,12 @@ class Run:
         return np.array(steps, dtype=np.float64), np.array(values, dtype=np.float64)
 
 
-def read_run(directory: str | Path) -> Run:
+def read_run(directory: str | Path, evaluation: Path | None = None) -> Run:
     """Read a run's directory.
+
+    Args:
+        directory: of the run.
+        evaluation: directory of the measurements to read; None for those of the end of the run.
 
     Raises:
         UserError: it holds no run, or a file in it is damaged.
@@ -123,13 +129,14 @@ def read_run(directory: str | Path) -> Run:
     if environment is None:
         missing.append("environment.json: date, git commit, versions and machine are unknown.")
     metrics = _read_metrics(path / "metrics.jsonl", missing)
-    summary = _read_json(path / "evaluation" / "summary.json")
+    evaluation = evaluation or path / "evaluation"
+    summary = _read_json(evaluation / "summary.json")
     if summary is None:
         missing.append(
             "evaluation/summary.json: the run stopped before its final evaluation. "
             f"`glm evaluate {directory}` measures held-out loss and variant scores."
         )
-    held_out, tables = _read_evaluation(path / "evaluation", summary or {}, config, missing)
+    held_out, tables = _read_evaluation(evaluation, summary or {}, config, missing)
     return Run(
         directory=path,
         config=config,
@@ -214,9 +221,9 @@ def _read_table(
 ) -> ScoredTable:
     figures = {MODEL: raw["figures"][MODEL], **raw["figures"]}
     path = directory / f"{name}.parquet"
-    rows = None
+    rows, total = None, 0
     if path.exists():
-        rows = _read_scores(path, list(figures), raw["chroms"])
+        rows, total = _read_scores(path, list(figures), raw["chroms"])
     else:
         missing.append(
             f"evaluation/{path.name}: no curves, and nothing by consequence, for this table."
@@ -228,12 +235,14 @@ def _read_table(
         chroms=list(raw["chroms"]),
         figures=figures,
         rows=rows,
+        total=total,
         card=card.read_text(errors="replace") if source and card.is_file() else None,
         card_path=str(card),
     )
 
 
-def _read_scores(path: Path, predictors: list[str], chroms: list[str]) -> pl.DataFrame:
+def _read_scores(path: Path, predictors: list[str], chroms: list[str]) -> tuple[pl.DataFrame, int]:
+    """Rows on these chromosomes, and how many there are on all."""
     try:
         rows = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -244,13 +253,13 @@ def _read_scores(path: Path, predictors: list[str], chroms: list[str]) -> pl.Dat
             f"{path}: no column '{absent[0]}', which belongs to summary.json's figures; "
             "run `glm evaluate` again"
         )
-    rows = rows.filter(pl.col("chrom").is_in(chroms))
-    if not len(rows):
+    chosen = rows.filter(pl.col("chrom").is_in(chroms))
+    if not len(chosen):
         raise UserError(
             f"{path}: no variant on {', '.join(chroms)}, the chromosomes of summary.json; "
             "run `glm evaluate` again"
         )
-    return rows
+    return chosen, len(rows)
 
 
 def _read_manifest(config: dict[str, Any], missing: list[str]) -> Manifest | None:

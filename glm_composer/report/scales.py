@@ -58,9 +58,12 @@ def with_room(limits: tuple[float, float], share: float = 0.05) -> tuple[float, 
 
 
 def step_line(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-    """Turn points [n] into the corners of steps whose height is that of their right end."""
+    """Turn points [n] into corners [2n - 2] of n - 1 steps, each as high as its right end.
+
+    The first point's own height, which belongs to no step, is not drawn.
+    """
     across, up = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    return np.repeat(across, 2)[:-1], np.repeat(up, 2)[1:]
+    return np.repeat(across, 2)[1:-1], np.repeat(up[1:], 2)
 
 
 def thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:

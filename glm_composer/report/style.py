@@ -34,7 +34,7 @@ code { overflow-wrap: anywhere; }
 pre { margin: .6rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 pre.columns { columns: 3 15rem; }
 header { margin-bottom: 1.25rem; }
-header p { margin: 0; color: var(--quiet); font-size: .9rem; }
+header p { margin: 0; max-width: none; color: var(--quiet); font-size: .9rem; }
 section, .key, .note {
   background: var(--card); border: 1px solid var(--rule); border-radius: 8px;
 }
@@ -48,7 +48,7 @@ section > h3 { margin-top: 1.1rem; }
 .remark, figcaption { color: var(--quiet); font-size: .85rem; }
 figcaption { margin-top: .2rem; }
 .keys {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: 1.1rem;
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 1.1rem;
   margin-bottom: 1.1rem;
 }
 .key { padding: .9rem 1.1rem; }
@@ -94,11 +94,12 @@ summary { cursor: pointer; font-size: .92rem; overflow-wrap: anywhere; }
 .p0 { --c: var(--p0); } .p1 { --c: var(--p1); } .p2 { --c: var(--p2); } .p3 { --c: var(--p3); }
 .p4 { --c: var(--p4); } .p5 { --c: var(--p5); } .p6 { --c: var(--p6); } .ink { --c: var(--text); }
 svg { display: block; width: 100%; height: auto; }
-svg svg { width: auto; }
+figure > svg { max-width: 36rem; } svg svg { width: auto; }
 svg text { fill: var(--text); font-size: 11.5px; font-variant-numeric: tabular-nums; }
 svg .label { fill: var(--quiet); }
 svg .value { font-weight: 600; }
-svg .hint { fill: var(--quiet); paint-order: stroke; stroke: var(--card); stroke-width: 3px; }
+svg .hint { fill: var(--quiet); }
+svg .hint, svg .value { paint-order: stroke; stroke: var(--card); stroke-width: 3px; }
 svg .grid { stroke: var(--grid); stroke-width: 1; }
 svg .axis { stroke: var(--quiet); stroke-width: 1; }
 svg .level { stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 4 3; }
@@ -108,13 +109,13 @@ svg path.dashed { stroke-dasharray: 6 3; }
 svg path.faint { stroke-width: .8; opacity: .35; }
 svg .bar { stroke: var(--c); stroke-width: 1.2; }
 svg .dot { fill: var(--c); }
-@media (max-width: 760px) {
+@media screen and (max-width: 760px) {
   body { padding: 1rem .6rem 2rem; }
   section { padding: .9rem .8rem 1rem; }
   .grid { grid-template-columns: minmax(0, 1fr); }
-  svg text { font-size: 13px; }
   dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .4rem; }
 }
+@media screen and (max-width: 480px) { svg text { font-size: 12.5px; } }
 @media print {
   :root {
     --page: #fff; --card: #fff; --text: #000; --quiet: #444; --rule: #bbb; --grid: #ddd;
@@ -122,7 +123,8 @@ svg .dot { fill: var(--c); }
     --p0: #0072b2; --p1: #8a8f94; --p2: #b8608f; --p3: #00845f; --p4: #d55e00; --p5: #c98a00;
     --p6: #3d9fd3;
   }
-  body { padding: 0; font-size: 11pt; }
+  body { padding: 0; font-size: 10pt; }
+  table { font-size: 7.5pt; } th, td { padding: .2rem .25rem; } .key b { font-size: 1.4rem; }
   * { print-color-adjust: exact; }
   figure, .key, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .scroll { overflow: visible; }

@@ -14,13 +14,17 @@ from glm_composer.report.record import MODEL, read_run
 from glm_composer.report.training import typical_throughput
 
 
-def print_summary(run_dir: Path) -> None:
+def print_summary(run_dir: Path, evaluation: Path | None = None) -> None:
     """Print held-out loss, variant figures and throughput of a run, and what is missing.
+
+    Args:
+        run_dir: the run's directory.
+        evaluation: directory of the measurements to print; None for those of the end of the run.
 
     Raises:
         UserError: as `write_report`.
     """
-    run = read_run(run_dir)
+    run = read_run(run_dir, evaluation)
     console = Console(highlight=False)
     console.print(Text(f"Run {run.name}", style="bold"))
     if run.held_out:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from glm_composer.report.blocks import figure, grid, section
 from glm_composer.report.charts import Level, Series, line_chart
-from glm_composer.report.markup import Markup
+from glm_composer.report.markup import Markup, tag
 from glm_composer.report.numbers import number, running_mean, settled_limits
 from glm_composer.report.record import Run
 
@@ -31,8 +31,10 @@ def _losses(run: Run) -> Markup | None:
     steps, losses = run.metric("train/loss")
     split = str(run.setting("data.eval_split"))
     at, held_out = run.metric(f"{split}/loss")
-    if not np.isfinite(losses).any():
+    if not len(losses):
         return None
+    if not np.isfinite(losses).any():
+        return tag("p", f"Loss: none of {len(losses)} logged values is finite.", class_="note")
     width = len(losses) // _SMOOTHED | 1
     smooth = width > 1
     series = [
@@ -91,18 +93,22 @@ def _auprc(run: Run) -> list[Markup]:
             y_limits=(0.0, min(1.0, max(most, rate if math.isfinite(rate) else 0.0) * 1.15)),
             levels=levels if math.isfinite(rate) else (),
         )
-        chroms = run.setting(f"evaluation.tables.{name}.chroms")
-        where = ", ".join(map(str, chroms)) if chroms else "all its chromosomes"
-        bars = " Bars: 1 SE." if spread is not None else ""
-        caption = f"Zero-shot, variants on {where}; not those of the final figures.{bars}"
-        if sorted(chroms or []) == sorted(
-            run.setting(f"evaluation.tables.{name}.report_chroms") or []
-        ):
-            caption = f"Zero-shot, variants on {where}.{bars}"
+        caption = f"Zero-shot, {_variants_asked(run, name)}."
+        if spread is not None:
+            caption += " Bars: 1 SE."
         drawn.append(
             figure(f"AUPRC during training: {name}", chart, caption + _not_finite(values))
         )
     return drawn
+
+
+def _variants_asked(run: Run, name: str) -> str:
+    during, final = (
+        run.setting(f"evaluation.tables.{name}.{key}") for key in ("chroms", "report_chroms")
+    )
+    where = f"variants on {', '.join(map(str, during))}" if during else "all variants"
+    same = set(during or ()) == set(final or ())
+    return where if same else f"{where}; the final figures are of others"
 
 
 def _throughput(run: Run) -> Markup | None:
@@ -117,11 +123,11 @@ def _throughput(run: Run) -> Markup | None:
         x_label=_STEP,
         y_label=name,
         x_limits=_from_zero(steps),
-        y_limits=(0.0, float(np.nanmax(rates)) / unit * 1.1),
+        y_limits=(0.0, float(np.nanmax(rates)) / unit * 1.1 or 1.0),
     )
     caption = (
-        f"Mean over the last 20 steps, all devices together, evaluation not counted. "
-        f"Median {number(typical, 0)} bases/s."
+        f"Mean over the last 20 steps, all devices together; median {number(typical, 0)} bases/s. "
+        "Time for the validation loss is not counted, for variant scores and checkpoints it is."
     )
     return figure("Throughput", chart, caption + _not_finite(rates))
 
@@ -145,7 +151,7 @@ def _learning_rate(run: Run) -> Markup | None:
 
 
 def _from_zero(*steps: Floats) -> tuple[float, float]:
-    return 0.0, max(float(each.max()) for each in steps if len(each))
+    return 0.0, max(1.0, *(float(each.max()) for each in steps if len(each)))
 
 
 def _beyond(losses: Floats, limits: tuple[float, float]) -> str:

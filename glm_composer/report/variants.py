@@ -17,7 +17,7 @@ from glm_composer.report.numbers import (
 from glm_composer.report.record import MODEL, Run, ScoredTable
 from glm_composer.report.scales import step_line
 
-COLUMNS = ("predictor", "AUPRC ± SE", "by chromosome ± SE", "AUROC")
+COLUMNS = ("predictor", "AUPRC ± SE", "by chrom. ± SE", "AUROC")
 
 
 def auprc_rows(scored: ScoredTable) -> list[tuple[str, ...]]:
@@ -81,21 +81,25 @@ def variant_section(run: Run, scored: ScoredTable) -> Markup:
 def _remarks(scored: ScoredTable) -> list[Markup]:
     said = []
     if scored.rows is not None and is_derived(scored.rows):
-        said.append(tag("p", _derived(scored.card), class_="note"))
+        said.append(tag("p", _derived(scored), class_="note"))
     stale = _stale(scored)
     if stale:
         said.append(tag("p", stale, class_="note"))
     return said
 
 
-def _derived(card: str | None) -> str:
-    # The wording is that of conversion.coding_card.
-    found = re.search(r"gets an AUPRC of (\d\.\d+)", card or "")
+def _derived(scored: ScoredTable) -> str:
     said = (
         "The labels are derived, not clinical: by the genetic code, positives lose a start codon "
         "or gain a stop codon, controls are synonymous. Most of the signal is the reading frame: "
         "to find it is most of what this table asks."
     )
+    if scored.card is None:
+        return said
+    # The wording is that of conversion.coding_card; the dataset may have been made anew since.
+    if f"{scored.total:,} SNVs:" not in scored.card:
+        return f"{said} The card below is of another table, made since: see its counts."
+    found = re.search(r"gets an AUPRC of (\d\.\d+)", scored.card)
     if found:
         said += (
             f" Its card gives an AUPRC of {found[1]}, over the whole table, to a ranking that "

@@ -84,7 +84,6 @@ def build_trainer(config: Config) -> Trainer:
         accumulate_train_batch_on_tokens=True,
         seed=config.seed,
         deterministic_mode=config.deterministic,
-        compile_config={} if config.compile else None,
     )
     restore.trainer = trainer
     return trainer
@@ -98,9 +97,11 @@ def check_data(config: Config) -> int:
     """
     path = Path(config.data.path)
     if not path.exists():
+        known = Path("yamls/convert") / f"{path.name}.yaml"
+        recipe = str(known) if known.exists() else f"YAML out={path}"
         raise UserError(
-            f"data.path '{path}': no dataset there; make it first, for instance with "
-            f"`python convert/to_mds.py yamls/convert/{path.name}.yaml`"
+            f"data.path '{path}': no dataset there; make it with "
+            f"`python convert/to_mds.py {recipe}`"
         )
     manifest = read_manifest(path)
     window = config.data.window or manifest.window_length

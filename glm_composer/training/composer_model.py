@@ -1,6 +1,5 @@
 """A language model as Composer wants it: the loss inside forward, metrics beside it."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,31 +20,29 @@ class GenomicModel(ComposerModel):
     Args:
         model: the network.
         bf16: run the network under bf16 autocast; on a CPU Composer itself refuses to.
-        compile_evaluation: compile the network as evaluation calls it.
+        compiled: compile the network.
     """
 
-    def __init__(self, model: LanguageModel, bf16: bool = False, compile_evaluation: bool = False):
+    def __init__(self, model: LanguageModel, bf16: bool = False, compiled: bool = False):
         super().__init__()
         self.model = model
         self.bf16 = bf16
         self._device_type = "cuda" if torch.cuda.is_available() else "cpu"
-        self._embed = torch.compile(model.embed) if compile_evaluation else model.embed
+        # Not the loss: torch 2.7's inductor fuses the sums of `loss_sums` into one C++ kernel that
+        # declares its accumulators twice.
+        self._embed = torch.compile(model.embed) if compiled else model.embed
         metrics: dict[str, Metric] = {name: SummedLoss(row) for row, name in enumerate(NAMES)}
         metrics["perplexity"] = SummedLoss(0, perplexity=True)
         self._metrics = metrics
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return `loss`, a scalar, and `sums` [3, 2], see `loss_sums`."""
-        return self._outputs(self.model.embed, batch)
-
     def embed(self, ids: Tensor) -> Tensor:
-        """Hidden states for evaluation, in the run's precision and compiled if the run is."""
+        """Final hidden states [batch, length, width], in the run's precision, maybe compiled."""
         with self._precision(self.bf16):
             return self._embed(ids)
 
-    def _outputs(self, embed: Callable[[Tensor], Tensor], batch: dict[str, Tensor]) -> Any:
-        with self._precision(self.bf16):
-            hidden = embed(batch["input_ids"])
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return `loss`, a scalar, and `sums` [3, 2], see `loss_sums`."""
+        hidden = self.embed(batch["input_ids"])
         # In bf16 neighbouring logits would collapse into one value.
         with self._precision(False):
             logits = self.model.decoder(hidden.float())
@@ -60,12 +57,8 @@ class GenomicModel(ComposerModel):
         return outputs["loss"]
 
     def eval_forward(self, batch: Any, outputs: Any = None) -> dict[str, Tensor]:
-        """Return what `forward` returns, through the network that all evaluation shares.
-
-        Composer replaces `self.forward` by its compiled form, which would be compiled once more
-        for an evaluation's mode and shapes.
-        """
-        return self._outputs(self._embed, batch)
+        """Return what `forward` returns."""
+        return self.forward(batch)
 
     def get_metrics(self, is_train: bool) -> dict[str, Metric]:
         """Return the evaluation metrics; training losses are logged by a callback of their own."""

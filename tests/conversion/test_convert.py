@@ -13,7 +13,6 @@ import polars
 import pysam
 import pytest
 
-from glm_composer.conversion.command import main
 from glm_composer.conversion.config import ConvertConfig
 from glm_composer.conversion.convert import convert
 from glm_composer.conversion.manifest import read_manifest
@@ -195,7 +194,7 @@ def test_a_write_that_fails_is_one_line_and_leaves_nothing(tmp_path, yeast_zip):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, toy, capsys):
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, toy):
     mount = tmp_path / "toy.disk"
     mount.mkdir()
     mounted = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(mount)]
@@ -209,8 +208,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, toy, capsys):
         (tmp_path / "toy.fa").write_text(">a\n" + "ACGTTGCA" * 30_000 + "\n")
         toy(splits="{train: ['*']}")
         overrides = ["save_genome=true", f"out={mount / 'out'}"]
-        assert main(["--quiet", str(tmp_path / "toy.yaml"), *overrides]) == 2
-        assert "out: cannot be written: No space left on device" in capsys.readouterr().err
+        done = command("--quiet", tmp_path / "toy.yaml", *overrides)
+        assert done.returncode == 2
+        assert "out: cannot be written: No space left on device" in done.stderr
         assert list(mount.iterdir()) == []
     finally:
         subprocess.run(["umount", str(mount)], check=True)

@@ -1,6 +1,10 @@
 """Runs of the real Trainer on real windows: reproducible, resumable, undisturbed."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +17,14 @@ from glm_composer.metrics_log import read_metrics
 from glm_composer.models.language_model import LanguageModel
 from glm_composer.models.transformer import TransformerConfig, build_transformer
 from glm_composer.registry import models
+from glm_composer.settings import load
 from glm_composer.training.build import build_trainer, check_data
 from glm_composer.training.checkpoint import evaluate_checkpoint, load_weights
 from glm_composer.training.record import check_resumable
 from glm_composer.training.run import train
+
+REPOSITORY = Path(__file__).parents[2]
+TINY = Path(__file__).with_name("tiny.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,3 +193,48 @@ def test_errors_are_one_line_without_traceback(command):
     assert done.returncode != 0
     assert "error: data.path 'data/nowhere': no dataset there" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_goes_on_as_if_it_had_not_been(command, tmp_path, yeast):
+    common = ["max_duration=24ba", "save_interval=3ba", "scheduler={name: constant}"]
+    assert command(1, "run_name=whole", *common).returncode == 0
+    whole = read_metrics(tmp_path / "whole/metrics.jsonl")
+    arguments = [f"data.path={yeast}", f"runs_dir={tmp_path}", "run_name=killed", *common]
+    run = subprocess.Popen(
+        [sys.executable, "train.py", str(TINY), *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    file = tmp_path / "killed/metrics.jsonl"
+    while run.poll() is None and not (file.exists() and len(file.read_text().splitlines()) > 8):
+        time.sleep(0.01)
+    run.kill()
+    run.wait()
+    assert len(file.read_text().splitlines()) < 24, "it had finished before it was killed"
+    assert command(1, "run_name=killed", *common).returncode == 0
+    resumed = read_metrics(file)
+    assert [row["step"] for row in resumed] == [row["step"] for row in whole]
+    assert [row["train/loss"] for row in resumed] == [row["train/loss"] for row in whole]
+
+
+@pytest.mark.slow
+def test_loggers_write_offline(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    done = command(1, "max_duration=2ba", "loggers.tensorboard=true", "loggers.wandb=true")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert list((tmp_path / "tiny/tensorboard").rglob("events.out.tfevents*"))
+    assert list((tmp_path / "tiny/wandb").glob("offline-run-*/*.wandb"))
+
+
+@pytest.mark.slow
+def test_a_small_model_learns_its_windows_by_heart(yeast, tmp_path):
+    config = load(
+        Config,
+        REPOSITORY / "yamls/debug/overfit.yaml",
+        [f"data.path={yeast}", f"runs_dir={tmp_path}", "loggers.progress_bar=false"],
+    )
+    found = list(fit(config).values())
+    assert float.fromhex(found[-1]) < 0.5

@@ -8,6 +8,7 @@ from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
 
+from glm_composer.errors import UserError
 from glm_composer.training.losses import NAMES
 
 
@@ -43,7 +44,7 @@ class LogLosses(Callback):
         self.last["train/perplexity"] = math.exp(min(loss, 700.0))
         logger.log_metrics(self.last)
         if not math.isfinite(loss):
-            raise FloatingPointError(
+            raise UserError(
                 f"loss is {loss} at batch {state.timestamp.batch.value}; sample ids on rank "
                 f"{dist.get_global_rank()}: {state.batch['id'].tolist()}"
             )
