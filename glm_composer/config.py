@@ -68,9 +68,9 @@ class VariantTableConfig:
     Attributes:
         variants: Parquet or TSV file with TraitGym's columns.
         genome: indexed FASTA of the variants' assembly.
-        interval: how often to score it; it is scored at the end of the run in any case.
+        interval: how often to score it during training.
         chroms: score only variants on these chromosomes during training; null for all.
-        report_chroms: chromosomes of the figures in the final report; null for all.
+        report_chroms: score only variants on these for the final report; null for all.
         score: which score the metrics are computed of.
         window: bases around each variant; null for the training window.
         strands: average both strands, or read only the forward one.

@@ -28,18 +28,18 @@ Tables = dict[str, baselines.ContextTable]
 def evaluate_run(config: Config, model: GenomicModel, out: Path) -> None:
     """Measure held-out loss and variant tables, beside baselines fitted on the training split.
 
-    Rank 0 writes into the directory `out`: for each variant table `NAME.parquet` with a column of
-    scores for the model and each baseline, then `summary.json` with `held_out` (nats by
-    predictor) and `tables` (table -> figures by predictor, on the reported chromosomes). Call it
-    on all ranks.
+    Rank 0 writes into the directory `out`: for each variant table `NAME.parquet`, its rows on the
+    reported chromosomes with a column of scores for the model and each baseline, then
+    `summary.json` with `held_out` (nats by predictor) and `tables` (table -> figures by
+    predictor). Call it on all ranks.
     """
     window = check_data(config)
-    tables = load_tables(config, window)
     batch_size = config.device_eval_batch_size
-    scores = {
-        name: distributed_llr(model, variants, config.evaluation.tables[name])
-        for name, variants in tables.items()
-    }
+    tables, scores = {}, {}
+    for name, variants in load_tables(config, window).items():
+        settings = config.evaluation.tables[name]
+        tables[name] = variants.take(variants.on(settings.report_chroms))
+        scores[name] = distributed_llr(model, tables[name], settings)
     if dist.get_global_rank() != 0:
         return
     data = Path(config.data.path)
@@ -63,7 +63,7 @@ def evaluate_run(config: Config, model: GenomicModel, out: Path) -> None:
     for name, variants in tables.items():
         scored = _with_scores(variants, scores[name], known, config.evaluation.tables[name].score)
         _write(out / f"{name}.parquet", scored.write_parquet)
-        summary["tables"][name] = _figures(scored, config.evaluation.tables[name].report_chroms)
+        summary["tables"][name] = _figures(scored)
     text = json.dumps(summary, indent=2) + "\n"
     _write(out / "summary.json", lambda path: Path(path).write_text(text))
 
@@ -92,10 +92,8 @@ def _with_scores(
     return variants.table.with_columns(**{k: pl.Series(v) for k, v in columns.items()})
 
 
-def _figures(scored: pl.DataFrame, chroms: list[str] | None) -> dict[str, Any]:
-    """Figures of each predictor on the reported chromosomes."""
-    if chroms is not None:
-        scored = scored.filter(pl.col("chrom").is_in(chroms))
+def _figures(scored: pl.DataFrame) -> dict[str, Any]:
+    """Figures of each predictor."""
     predictors = scored.columns[scored.columns.index("model") :]
     return {
         "chroms": sorted(scored["chrom"].unique().to_list()),

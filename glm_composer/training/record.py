@@ -21,12 +21,17 @@ CONFIG_FILE = "config.yaml"
 ENVIRONMENT_FILE = "environment.json"
 
 
-def write_record(config: Config) -> None:
-    """Write `config.yaml` and `environment.json` into the run's directory, atomically."""
+def write_record(config: Config, parameters: int) -> None:
+    """Write `config.yaml` and `environment.json` into the run's directory, atomically.
+
+    Args:
+        config: of the run.
+        parameters: how many the model has.
+    """
     directory = config.run_dir
     directory.mkdir(parents=True, exist_ok=True)
     _replace(directory / CONFIG_FILE, dump(config))
-    _replace(directory / ENVIRONMENT_FILE, json.dumps(_environment(), indent=2) + "\n")
+    _replace(directory / ENVIRONMENT_FILE, json.dumps(_environment(parameters), indent=2) + "\n")
 
 
 def check_resumable(config: Config) -> None:
@@ -54,7 +59,7 @@ def check_resumable(config: Config) -> None:
         )
 
 
-def _environment() -> dict[str, Any]:
+def _environment(parameters: int) -> dict[str, Any]:
     import torch
 
     return {
@@ -68,6 +73,7 @@ def _environment() -> dict[str, Any]:
         "host": platform.node(),
         "cores": os.cpu_count(),
         "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "parameters": parameters,
         "ranks": int(os.environ.get("WORLD_SIZE", "1")),
         "packages": {
             each.metadata["Name"]: each.version

@@ -31,7 +31,7 @@ def train(config: Config) -> None:
     check_resumable(config)
     trainer = build_trainer(config)
     if dist.get_global_rank() == 0:
-        write_record(config)
+        write_record(config, sum(p.numel() for p in trainer.state.model.parameters()))
     trainer.fit()
     trainer.close()
     model = cast(GenomicModel, getattr(trainer.state.model, "module", trainer.state.model))
