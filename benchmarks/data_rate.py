@@ -11,7 +11,7 @@ from measure import interleave, result
 from streaming import StreamingDataset
 from streaming.base.util import clean_stale_shared_memory
 
-from glm_composer.data.dataset import CANONICAL_NODES, WindowDataset
+from glm_composer.data.dataset import WindowDataset, canonical_nodes
 from glm_composer.data.objectives.mlm import MaskedLanguageModel, MLMConfig
 from glm_composer.data.prepare import Prepare
 from glm_composer.data.shards import Shards
@@ -33,7 +33,7 @@ def main() -> None:
             batch_size=BATCH,
             shuffle=True,
             shuffle_seed=1,
-            num_canonical_nodes=CANONICAL_NODES,
+            num_canonical_nodes=canonical_nodes(BATCH),
             epoch_size=samples,
         )
         _check_equal(batched, stock)

@@ -17,26 +17,35 @@ from streaming.base.format.mds import MDSReader
 from glm_composer.data.shards import gather_rows, map_shard, read_index, row_type
 from glm_composer.errors import UserError
 
-# With 64 canonical nodes a global batch holds the same samples on 1 to 32 ranks and 1 to 4 nodes.
-CANONICAL_NODES = 64
+
+def canonical_nodes(global_batch: int) -> int:
+    """Return Streaming's number of canonical nodes for a global batch.
+
+    It decides the order, so it must not depend on ranks or nodes. With 64 a global batch holds the
+    same samples on 1 to 32 ranks and 1 to 4 nodes. A divisor of the batch, so that an epoch of
+    whole batches also divides into equal canonical nodes: else Streaming pads with repeats.
+    """
+    return math.gcd(64, global_batch)
 
 
 class WindowDataset(StreamingDataset):
     """Batches of windows in Streaming's shuffled order.
 
-    An epoch is the largest multiple of lcm(canonical nodes, global batch) that the split holds:
-    whole batches only, no sample twice. The few samples left over differ from epoch to epoch.
+    An epoch is as many whole global batches as the split holds, no sample twice. The samples left
+    over, fewer than a batch, differ from epoch to epoch.
 
     Args:
         path: the split's directory.
         global_batch: windows a batch over all ranks.
         rank_batch: windows a batch on this rank.
         seed: of the shuffle.
-        shuffle: draw a new order every epoch; otherwise the order of the shards.
-        limit: take only so many of the split's windows, the same every epoch.
+        shuffle: draw a new order every epoch; otherwise canonical nodes take turns, each through
+            its part of the shards in order.
+        limit: take at most so many of the split's windows, the same every epoch.
 
     Raises:
-        UserError: the split has fewer windows than one global batch.
+        UserError: the split has fewer windows than one global batch, or a shard is missing or
+            truncated.
     """
 
     def __init__(
@@ -48,28 +57,25 @@ class WindowDataset(StreamingDataset):
         shuffle: bool = True,
         limit: int | None = None,
     ):
-        samples = sum(shard["samples"] for shard in read_index(path)["shards"])
+        index = read_index(path)["shards"]
+        samples = sum(shard["samples"] for shard in index)
         samples = min(samples, limit or samples)
         if samples < global_batch:
             raise UserError(
                 f"{path}: {samples} windows, fewer than global_train_batch_size ({global_batch})"
             )
-        unit = math.lcm(CANONICAL_NODES, global_batch)
-        nodes = CANONICAL_NODES if samples >= unit else 1
-        unit = math.lcm(nodes, global_batch)
+        self.global_batch = global_batch
+        self.epoch_samples = samples // global_batch * global_batch
         super().__init__(
             local=str(path),
             batch_size=rank_batch,
             shuffle=shuffle,
             shuffle_seed=seed,
-            num_canonical_nodes=nodes,
-            epoch_size=samples // unit * unit,
+            num_canonical_nodes=canonical_nodes(global_batch),
+            epoch_size=self.epoch_samples,
             sampling_method="balanced" if limit is None else "fixed",
         )
-        self.global_batch = global_batch
-        self.epoch_samples = samples // unit * unit
-        shard = cast(MDSReader, self.shards[0])
-        self.row = row_type(shard.column_names, shard.column_encodings, path)
+        self.row = row_type(index[0]["column_names"], index[0]["column_encodings"], path)
         self.rank_batch = rank_batch
         self._starts = np.concatenate([[0], np.cumsum(self.samples_per_shard)])
         self._maps: dict[int, NDArray[Any]] = {}
@@ -92,7 +98,6 @@ class WindowDataset(StreamingDataset):
 
     def _map(self, shard: int) -> NDArray[Any]:
         if shard not in self._maps:
-            self.prepare_shard(shard)
             reader = cast(MDSReader, self.shards[shard])
             file = Path(reader.dirname) / reader.split / reader.raw_data.basename
             self._maps[shard] = map_shard(file, self.row, reader.samples)
@@ -105,10 +110,9 @@ class WindowDataset(StreamingDataset):
         resumed run would repeat: Composer has already counted on (`num_samples` is 0) while no new
         iterator has been made.
         """
+        state = super().state_dict(num_samples, from_beginning)
         if from_beginning and num_samples == 0:
-            self.next_epoch += 1
-            try:
-                return super().state_dict(num_samples, from_beginning)
-            finally:
-                self.next_epoch -= 1
-        return super().state_dict(num_samples, from_beginning)
+            # Only read `next_epoch`: it lies in memory that all ranks of a node share, and every
+            # rank asks at the same time.
+            state["epoch"], _ = self._resume(self._parallel_rank_world, self.next_epoch)
+        return state

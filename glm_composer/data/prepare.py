@@ -51,12 +51,16 @@ class Prepare:
         """Prepare a batch.
 
         Args:
-            batch: `sequence` [batch, length] uint8 ASCII, `id` [batch] int64 and `epoch` int.
+            batch: `sequence` [batch, length] uint8 ASCII, `id` [batch] int64 (negative: a blank,
+                which is asked nothing) and `epoch` int.
 
         Returns:
             `input_ids` and `labels` [batch, length] uint8 (label [PAD] where nothing is asked),
             `soft_masked` [batch, length] bool, `loss_weight` [batch, length] float32 (0 where
             nothing is asked) and `id` [batch] int64.
+
+        Raises:
+            ValueError: the windows are shorter than `window`.
         """
         ids, epoch = batch["id"], batch["epoch"]
         sequences = self._crop(batch["sequence"], ids, epoch)
@@ -66,6 +70,8 @@ class Prepare:
             sequences[turned] = reverse_complement(sequences[turned])
         keys = stream_keys(self.seed, epoch, ids, CORRUPTION)
         inputs, labels = self.objective(encode(sequences), keys)
+        # Not left to the objective: some select N as well.
+        labels[ids < 0] = PAD
         soft_masked = is_soft_masked(sequences)
         weight = np.where(soft_masked, self.soft_mask_weight, np.float32(1)) * (labels != PAD)
         arrays = {
@@ -79,6 +85,8 @@ class Prepare:
 
     def _crop(self, sequences: Bytes, ids: NDArray[np.int64], epoch: int) -> Bytes:
         spare = sequences.shape[1] - self.window
+        if spare < 0:
+            raise ValueError(f"windows of {sequences.shape[1]} bases, shorter than {self.window}")
         if spare == 0:
             return sequences
         if not self.random_crop:

@@ -108,10 +108,11 @@ def gather_rows(
 
 
 def read_index(path: Path) -> dict[str, Any]:
-    """Read a split's `index.json`.
+    """Read a split's `index.json` and check that every shard it lists lies there in full.
 
     Raises:
-        UserError: there is none, it cannot be read, or it lists no shards.
+        UserError: there is none, it cannot be read, it lists no shards or other than MDS ones, or
+            a shard is missing or of another size.
     """
     file = path / "index.json"
     try:
@@ -120,6 +121,31 @@ def read_index(path: Path) -> dict[str, Any]:
         raise UserError(f"{file}: no MDS shards there") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot read: {error}") from None
-    if not index.get("shards"):
+    if not isinstance(index, dict) or not index.get("shards"):
         raise UserError(f"{file}: lists no shards: this split is empty")
+    for number, shard in enumerate(index["shards"]):
+        try:
+            raw = shard["raw_data"]
+            name, size = raw["basename"], raw["bytes"]
+            shard["samples"], shard["column_names"], shard["column_encodings"]
+        except (KeyError, TypeError):
+            raise UserError(
+                f"{file}: shard {number} is not described as an MDS shard; convert the dataset "
+                f"again"
+            ) from None
+        _check_size(path / name, size)
     return index
+
+
+def _check_size(file: Path, size: int) -> None:
+    # Before any work: a shard may be touched for the first time hours into a run.
+    try:
+        found = file.stat().st_size
+    except OSError as error:
+        raise UserError(
+            f"{file}: cannot read shard: {error.strerror or error}; convert the dataset again"
+        ) from None
+    if found != size:
+        raise UserError(
+            f"{file}: {found} bytes, but its index says {size}; convert the dataset again"
+        )

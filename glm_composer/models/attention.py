@@ -16,13 +16,16 @@ from torch.nn import functional as F
 from glm_composer.errors import UserError
 
 Backend = Literal["auto", "sdpa", "banded", "flash"]
+FLASH_TYPES = (torch.bfloat16, torch.float16)
 
 
 def choose(backend: Backend, window: int | None) -> Backend:
     """Resolve `auto` for a layer with this window; check an explicit choice.
 
+    `banded` means nothing without a window, so a global layer of such a model takes `sdpa`.
+
     Raises:
-        UserError: `flash` without flash-attn or CUDA, or `banded` without a window.
+        UserError: `flash` without flash-attn or CUDA.
     """
     missing = _missing_for_flash()
     if backend == "auto":
@@ -61,18 +64,20 @@ def attention(
         window: a position sees others at most this many bases away (|i - j| <= window); None for
             all.
         causal: a position sees only itself and what is before it.
-        backend: a resolved backend, from `choose`.
+        backend: a resolved backend, from `choose`. `flash` only knows bf16 and fp16 on CUDA; for
+            other tensors the portable backends answer, so that a model built beside a GPU also
+            runs in fp32 or on the CPU.
 
     Returns:
         [batch, length, heads, head_width]
     """
     if window is not None and window >= query.shape[1] - 1:
         window = None
-        backend = "sdpa" if backend == "banded" else backend
     if backend == "flash":
-        return _flash(query, key, value, window, causal)
-    if backend == "banded":
-        assert window is not None
+        if query.is_cuda and query.dtype in FLASH_TYPES:
+            return _flash(query, key, value, window, causal)
+        backend = "banded"
+    if backend == "banded" and window is not None:
         return _banded(query, key, value, window, causal)
     return _full(query, key, value, window, causal)
 

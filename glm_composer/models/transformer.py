@@ -102,8 +102,10 @@ class SelfAttention(nn.Module):
     def _rotary(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
         if self._tables is None or self._length < length or self._tables[0].device != device:
             head_width = self.out.in_features // self.heads
-            cos, sin = rotary_tables(length, head_width, self.base)
-            self._tables, self._length = (cos.to(device), sin.to(device)), length
+            # Tables made under inference mode could never be used in training afterwards.
+            with torch.inference_mode(False):
+                cos, sin = rotary_tables(length, head_width, self.base)
+                self._tables, self._length = (cos.to(device), sin.to(device)), length
         cos, sin = self._tables
         return cos[:length], sin[:length]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from glm_composer.data.randomness import Keys, draw_at, draw_uint16, mix
@@ -13,6 +13,8 @@ from glm_composer.sequence import FIRST_BASE, MASK, PAD, VOCAB_SIZE
 
 Bytes = NDArray[np.uint8]
 Fraction = Annotated[float, Ge(0), Le(1)]
+# Positions are selected by 16 random bits each, so a rate is a multiple of this.
+RATE_STEP = 2.0**-16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class MLMConfig:
 
     Attributes:
         name: `mlm`.
-        rate: fraction of the bases that is selected.
+        rate: fraction of the bases that is selected, rounded to a multiple of `RATE_STEP`.
         mask: fraction of the selected positions that becomes [MASK].
         random: fraction of the selected positions that becomes a random base.
         gpn_exact: reproduce GPN's original corruption: every position may be selected, N
@@ -31,7 +33,7 @@ class MLMConfig:
     """
 
     name: str = "mlm"
-    rate: Annotated[float, Gt(0), Lt(1)] = 0.15
+    rate: Annotated[float, Ge(RATE_STEP), Le(1 - RATE_STEP)] = 0.15
     mask: Fraction = 0.8
     random: Fraction = 0.1
     gpn_exact: bool = False
@@ -47,8 +49,8 @@ class MaskedLanguageModel:
 
     def __init__(self, config: MLMConfig):
         self.config = config
-        # A position's 16 random bits fall below this with probability `rate`, to within 1/131072.
-        self._threshold = np.uint16(min(round(config.rate * 65536), 65535))
+        # A position's 16 random bits fall below this with probability `rate`.
+        self._threshold = np.uint16(round(config.rate / RATE_STEP))
 
     def __call__(self, ids: Bytes, keys: Keys) -> tuple[Bytes, Bytes]:
         """Corrupt a batch of windows.
