@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from glm_composer.conversion.files import write_durably
-from glm_composer.conversion.shards import read_rows
+from glm_composer.data.shards import Shards
 from glm_composer.errors import UserError
 from glm_composer.sequence import ALPHABET_HASH
 
@@ -150,7 +150,7 @@ def locate(directory: str | Path, split: str, index: int) -> Locus:
     manifest = read_manifest(directory)
     if split not in manifest.splits:
         raise UserError(f"{directory}: no split '{split}'; it has {', '.join(manifest.splits)}")
-    row = read_rows(Path(directory) / split, np.array([index]))[0]
+    row = Shards(Path(directory) / split).gather(np.array([index]))[0]
     contig = manifest.contigs[row["contig"]]
     start = int(row["start"])
     return Locus(

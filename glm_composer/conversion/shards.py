@@ -1,4 +1,4 @@
-"""Windows <-> MDS shards: tables of fixed-size rows, written and read whole.
+"""Windows -> MDS shards: tables of fixed-size rows, written whole; data/shards.py reads them.
 
 Every column has a fixed size, so a shard's body is one contiguous table: a packed numpy structured
 array *is* the bytes of its rows. That is why shards are written here and not by
@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm_composer.conversion.files import sync_directory, write_durably
-from glm_composer.errors import UserError
 from glm_composer.sequence import Bytes
 
 Table = NDArray[np.void]
@@ -134,42 +133,3 @@ def _columns(length: int, shard_bytes: int) -> dict[str, Any]:
         "column_encodings": ["uint32", f"ndarray:uint8:{length}", "int64", "int8"],
         "column_sizes": [fields[name].itemsize for name in fields.names or ()],
     }
-
-
-def read_rows(directory: Path, indices: NDArray[np.int64] | None = None) -> Table:
-    """Return rows of a split as a table [n], by sample index; all of them without `indices`.
-
-    Raises:
-        UserError: there is no index in the directory, or an index is out of range.
-    """
-    shards = _open_shards(directory)
-    ends = np.cumsum([len(shard) for shard in shards])
-    if indices is None:
-        return np.concatenate(shards)
-    size = int(ends[-1])
-    outside = [int(i) for i in indices if not 0 <= i < size]
-    if outside:
-        raise UserError(f"{directory}: no sample {outside[0]}; there are {size:,}, from 0")
-    which = np.searchsorted(ends, indices, side="right")
-    table = np.empty(len(indices), dtype=shards[0].dtype)
-    for number in np.unique(which):
-        here = which == number
-        table[here] = shards[number][indices[here] - (ends[number] - len(shards[number]))]
-    return table
-
-
-def _open_shards(directory: Path) -> list[Table]:
-    path = directory / "index.json"
-    try:
-        index = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; is {directory} a split of a dataset?") from None
-    shards: list[Table] = []
-    for entry in index["shards"]:
-        length = entry["column_sizes"][entry["column_names"].index("sequence")]
-        file = directory / entry["raw_data"]["basename"]
-        first = int(np.fromfile(file, dtype="<u4", count=2)[1])
-        shards.append(
-            np.memmap(file, row_type(length), "r", offset=first, shape=(entry["samples"],))
-        )
-    return shards

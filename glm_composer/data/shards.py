@@ -77,8 +77,19 @@ class Shards:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def gather(self, ids: NDArray[np.int64]) -> NDArray[Any]:
-        """Rows of samples `ids` [n], in that order: structured array [n]."""
+    def gather(self, ids: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """Rows of samples `ids` [n], in that order, or of all: structured array [n].
+
+        Raises:
+            UserError: there is no such sample.
+        """
+        if ids is None:
+            ids = np.arange(len(self))
+        outside = ids[(ids < 0) | (ids >= len(self))]
+        if len(outside):
+            raise UserError(
+                f"{self.path}: no sample {outside[0]}; there are {len(self):,}, from 0"
+            )
         return gather_rows(ids, self._starts, self._map, self.row)
 
     def _map(self, shard: int) -> NDArray[Any]:

@@ -16,7 +16,7 @@ import pytest
 from glm_composer.conversion.config import ConvertConfig
 from glm_composer.conversion.convert import convert
 from glm_composer.conversion.manifest import read_manifest
-from glm_composer.conversion.shards import read_rows
+from glm_composer.data.shards import Shards
 from glm_composer.errors import UserError
 from glm_composer.settings import load
 
@@ -64,7 +64,7 @@ def test_yeast_windows_are_every_tile_of_every_chromosome(yeast):
             ("validation", 512, contigs[14:15]),
             ("test", 512, contigs[15:]),
         ):
-            table = read_rows(yeast / split)
+            table = Shards(yeast / split).gather()
             rows = iter(table)
             for name in names:
                 text = genome.fetch(name).encode()
@@ -87,7 +87,7 @@ def test_yeast_variants_agree_with_its_genome(yeast):
 def test_case_and_unknown_bases_are_kept_and_counted(toy, tmp_path):
     out = convert(toy("save_genome=true"), progress=False)
     counts = read_manifest(out).splits["test"]
-    table = read_rows(out / "test")
+    table = Shards(out / "test").gather()
     text = np.frombuffer(b"".join(r.tobytes() for r in table["sequence"]), np.uint8)
     assert counts.soft_masked == np.isin(text, list(b"acgtn")).sum() > 0
     assert counts.unknown == np.isin(text, list(b"Nn")).sum() > 0

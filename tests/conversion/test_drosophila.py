@@ -11,8 +11,8 @@ from glm_composer.conversion.convert import convert
 from glm_composer.conversion.fasta import read_fasta
 from glm_composer.conversion.fetch import Package, fetch
 from glm_composer.conversion.manifest import read_manifest
-from glm_composer.conversion.shards import read_rows
 from glm_composer.conversion.sources.package import DROSOPHILA_CHR2R, DROSOPHILA_UPSTREAMS
+from glm_composer.data.shards import Shards
 from glm_composer.errors import UserError
 from glm_composer.settings import load, structure
 
@@ -48,7 +48,7 @@ def test_a_chromosome_through_fasta_tiles_and_shards(chr2r, tmp_path):
         "splits": {"train": ["chr2R"]},
     }
     out = convert(structure(ConvertConfig, raw, "test"), progress=False)
-    table = read_rows(out / "train")
+    table = Shards(out / "train").gather()
     tiles = chr2r[: len(chr2r) // 512 * 512].reshape(-1, 512)
     known = ~(np.isin(tiles, list(b"Nn")).any(axis=1))
     assert 0 < (~known).sum() < 5
@@ -64,7 +64,7 @@ def test_promoter_dataset_equals_the_chromosome_and_no_base_is_twice(chr2r, tmp_
     from_debian(DROSOPHILA_UPSTREAMS)
     out = convert(load(ConvertConfig, YAML, [f"out={tmp_path / 'fly'}"]), progress=False)
     manifest = read_manifest(out)
-    table = read_rows(out / "test")
+    table = Shards(out / "test").gather()
     names = [contig.name for contig in manifest.contigs]
     on_2r = table[table["contig"] == names.index("chr2R")]
     assert len(on_2r) > 8_000

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from glm_composer.conversion.manifest import FILE_NAME, locate, read_manifest
-from glm_composer.conversion.shards import read_rows
 from glm_composer.conversion.sources.package import YEAST
+from glm_composer.data.shards import Shards
 from glm_composer.errors import UserError
 from glm_composer.sequence import ALPHABET_HASH
 
@@ -41,7 +41,7 @@ def test_it_tells_sources_parameters_and_contigs(yeast):
 
 def test_counts_equal_the_shards(yeast):
     for split, counts in read_manifest(yeast).splits.items():
-        table = read_rows(yeast / split)
+        table = Shards(yeast / split).gather()
         assert counts.windows == len(table)
         assert counts.bases == table["sequence"].size
         assert counts.unknown == counts.soft_masked == 0
@@ -56,7 +56,7 @@ def test_every_row_is_the_genome_at_its_locus(yeast):
     rng = np.random.default_rng(0)
     with pysam.FastaFile(str(yeast / "genome.fa")) as genome:
         for split in ("train", "validation", "test"):
-            table = read_rows(yeast / split)
+            table = Shards(yeast / split).gather()
             for index in [0, len(table) - 1, *rng.integers(0, len(table), 5)]:
                 locus = locate(yeast, split, int(index))
                 assert (locus.assembly, locus.strand, locus.end) == ("S288c", 1, locus.start + 512)

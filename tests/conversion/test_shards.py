@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from glm_composer.conversion.shards import ShardWriter, cut, read_rows, row_type, rows_per_shard
+from glm_composer.conversion.shards import ShardWriter, cut, row_type, rows_per_shard
+from glm_composer.data.shards import Shards
 from glm_composer.errors import UserError
 
 LENGTH = 33
@@ -73,18 +74,18 @@ def test_shards_respect_their_size_and_rows_come_back(table, tmp_path):
     assert sizes == [e["raw_data"]["bytes"] for e in index["shards"]]
     assert max(sizes) <= 4_000 < max(sizes) + row_type(LENGTH).itemsize + 4
     assert {e["samples"] for e in index["shards"][:-1]} == {rows_per_shard(LENGTH, 4_000)}
-    assert (read_rows(tmp_path / "s") == table).all()
+    assert (Shards(tmp_path / "s").gather() == table).all()
     picks = np.array([999, 0, 500, 500, 71])
-    assert (read_rows(tmp_path / "s", picks) == table[picks]).all()
+    assert (Shards(tmp_path / "s").gather(picks) == table[picks]).all()
 
 
 def test_reading_what_is_not_there(table, tmp_path):
-    with pytest.raises(UserError, match=r"index\.json: no such file"):
-        read_rows(tmp_path)
+    with pytest.raises(UserError, match=r"index\.json: no MDS shards there"):
+        Shards(tmp_path)
     write(tmp_path / "s", table, 10_000)
     for index in (1000, -1):
         with pytest.raises(UserError, match=f"no sample {index}; there are 1,000, from 0"):
-            read_rows(tmp_path / "s", np.array([5, index]))
+            Shards(tmp_path / "s").gather(np.array([5, index]))
 
 
 def test_cut_takes_slices_with_their_positions():

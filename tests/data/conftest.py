@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from glm_composer.conversion.shards import ShardWriter, Table, read_rows
+from glm_composer.conversion.shards import ShardWriter, Table
+from glm_composer.data.shards import Shards
 
 Release = Callable[[], Any]
 
@@ -28,7 +29,7 @@ ROWS_PER_SHARD = 97
 def windows(yeast: Path) -> Table:
     """700 windows [700] spread over the training chromosomes."""
     index = np.linspace(0, 38_000, SAMPLES).astype(np.int64)
-    return read_rows(yeast / "train", index)
+    return Shards(yeast / "train").gather(index)
 
 
 @pytest.fixture(scope="session")
