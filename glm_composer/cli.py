@@ -51,8 +51,11 @@ def train(file: File, overrides: Overrides = None) -> None:
     """Train a model (on several devices: composer -n N train.py FILE ...)."""
     from glm_composer.config import Config
     from glm_composer.settings import load
+    from glm_composer.training.inputs import check_data
 
     config = load(Config, file, overrides or [])
+    check_data(config)
+    # Only now: importing Composer takes seconds.
     from glm_composer.training.run import train as run
 
     run(config)
@@ -65,6 +68,9 @@ def evaluate(
 ) -> None:
     """Measure held-out loss and variant scores of a checkpoint."""
     from glm_composer.report import print_summary
+    from glm_composer.training.inputs import find_checkpoint
+
+    find_checkpoint(checkpoint)
     from glm_composer.training.checkpoint import evaluate_checkpoint
 
     results = evaluate_checkpoint(checkpoint, overrides or [])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -104,7 +104,7 @@ class EvaluationConfig:
 
     tables: dict[str, VariantTableConfig] = field(default_factory=dict)
     report_split: str = "test"
-    mask_rate: Annotated[float, Ge(0.01)] = 0.15
+    mask_rate: Annotated[float, Ge(0.01), Le(0.99)] = 0.15
     baseline_windows: PositiveInt = 50_000
 
     def __post_init__(self) -> None:
@@ -212,7 +212,7 @@ class Config:
         self.rank_batch_size(int(os.environ.get("WORLD_SIZE", "1")))
         for key in ("warmup", "decay"):
             value = getattr(self.scheduler, key, "0ba")
-            if not re.fullmatch(r"\d+(ba|ep|sp|tok)|\d*\.?\d+dur", value):
+            if not re.fullmatch(r"\d+(ba|ep|sp|tok)|\d*\.?\d+dur", str(value)):
                 raise ValueError(
                     f"scheduler.{key} = '{value}': expected a duration like 1000ba or 0.1dur"
                 )

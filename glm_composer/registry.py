@@ -1,10 +1,11 @@
 """Named builders: what a `name:` in a yaml may say, and which function answers to it.
 
-A builder is a function whose first parameter is annotated with the dataclass of its own settings;
-that annotation is how a configuration section finds its schema. Built-ins register themselves
-with a decorator and are found by importing the modules of their package, so adding one is adding
-a file. Third parties declare an entry point in the group `glm_composer_KIND` (for instance
-`glm_composer_models`). A built-in wins over a plugin of the same name.
+A builder is a function whose first parameter is annotated with the dataclass of its own settings,
+which has a field `name`; that annotation is how a configuration section finds its schema.
+Built-ins register themselves with a decorator and are found by importing the modules of their
+package, so adding one is adding a file. Third parties declare an entry point in the group
+`glm_composer_KIND` (for instance `glm_composer_models`). A built-in wins over a plugin of the same
+name.
 """
 
 import importlib
@@ -12,6 +13,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from functools import cached_property
+from importlib import metadata
 from typing import Any, TypeVar, get_type_hints
 
 import catalogue
@@ -54,7 +56,10 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return every name that `get` accepts, built-in or from a plugin, sorted."""
-        return sorted({*self._loaded, *self._catalogue.get_entry_points()})
+        # Not catalogue's own list, which imports every plugin: a broken one must not stand in the
+        # way of the others, let alone of an error message.
+        plugins = metadata.entry_points(group=f"glm_composer_{self.kind}")
+        return sorted({*self._loaded, *plugins.names})
 
     def get(self, name: str) -> Callable[..., Any]:
         """Return the builder called `name`.
@@ -74,9 +79,12 @@ class Registry:
     def settings(self, name: str) -> type[Any]:
         """Return the dataclass that annotates the first parameter of the builder called `name`."""
         builder = self.get(name)
-        first = next(iter(inspect.signature(builder).parameters))
-        hinted = builder.__init__ if inspect.isclass(builder) else builder
-        return get_type_hints(hinted)[first]
+        first = next(iter(inspect.signature(builder).parameters.values()))
+        if isinstance(first.annotation, str):
+            hinted = builder.__init__ if inspect.isclass(builder) else builder
+            return get_type_hints(hinted)[first.name]
+        # The others may name what is not imported before the builder is called.
+        return first.annotation
 
     def where(self, name: str) -> str:
         """Return `file:line` of the builder called `name`."""

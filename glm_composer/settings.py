@@ -59,12 +59,16 @@ def load(schema: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
 
 def dump(settings: Any) -> str:
     """Return a settings dataclass as yaml text that `load` reads back to an equal instance."""
-    return yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False, width=99)
+    # Not yaml.dump: it leaves some strings bare, as 1e3, that OmegaConf's loader takes for
+    # numbers.
+    return OmegaConf.to_yaml(dataclasses.asdict(settings))
 
 
 def compose(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the nested dict of a yaml file after `extends` and overrides, not yet checked."""
-    merged = _extend(path, ())
+    # Overrides are put together first: were `model.width=64 model.name=NAME` applied one by one,
+    # the new name would throw away the width that was asked for with it.
+    wanted: dict[str, Any] = {}
     for override in overrides:
         key, equals, _ = override.partition("=")
         if not equals or not key:
@@ -73,9 +77,10 @@ def compose(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
             value = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
         except (OmegaConfBaseException, yaml.YAMLError) as error:
             raise UserError(f"override '{override}': {_one_line(error)}") from None
-        merged = _merge(merged, typing.cast(dict[str, Any], value))
+        wanted = _merge(wanted, typing.cast(dict[str, Any], value))
+    merged = OmegaConf.create(_merge(_extend(path, ()), wanted))
     try:
-        resolved = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
+        resolved = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(f"{path}: {_one_line(error)}") from None
     return typing.cast(dict[str, Any], resolved)
@@ -95,9 +100,12 @@ def _extend(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a mapping of keys to values at the top")
     parents = content.pop("extends", None) or []
+    parents = [parents] if isinstance(parents, str) else parents
+    if not (isinstance(parents, list) and all(isinstance(parent, str) for parent in parents)):
+        raise UserError(f"{path}: 'extends' must be a file or a list of files, not {parents!r}")
     merged: dict[str, Any] = {}
-    for parent in [parents] if isinstance(parents, str) else parents:
-        merged = _merge(merged, _extend(path.parent / str(parent), (*children, path.resolve())))
+    for parent in parents:
+        merged = _merge(merged, _extend(path.parent / parent, (*children, path.resolve())))
     return _merge(merged, typing.cast(dict[str, Any], content))
 
 
@@ -106,7 +114,7 @@ def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         present = merged.get(key)
         if isinstance(value, dict) and isinstance(present, dict):
-            renamed = "name" in value and value["name"] != present.get("name")
+            renamed = "name" in value and value["name"] != present.get("name", value["name"])
             merged[key] = value if renamed else _merge(present, value)
         else:
             merged[key] = value
@@ -143,9 +151,10 @@ def structure(schema: type[T], raw: Any, source: str, prefix: str = "") -> T:
             values[name] = {
                 label: _named_section(
                     field.metadata["registry_each"],
-                    {"name": label, **section},
+                    section,
                     source,
                     f"{prefix}{name}.{label}",
+                    label,
                 )
                 for label, section in _mapping(raw.get(name), source, f"{prefix}{name}").items()
             }
@@ -160,7 +169,11 @@ def structure(schema: type[T], raw: Any, source: str, prefix: str = "") -> T:
         raise UserError(f"{source}: {where + ': ' if where else ''}{error}") from None
 
 
-def _named_section(registry: Registry, raw: Any, source: str, key: str) -> Any:
+def _named_section(
+    registry: Registry, raw: Any, source: str, key: str, default: str | None = None
+) -> Any:
+    if default is not None and isinstance(raw, Mapping):
+        raw = {"name": default, **raw}
     if not isinstance(raw, Mapping) or "name" not in raw:
         raise UserError(
             f"{source}: '{key}' needs a 'name'; valid names: {', '.join(registry.names())}"
@@ -186,13 +199,36 @@ def _value(hint: Any, value: Any, source: str, key: str) -> Any:
             name: structure(schema, section, source, f"{key}.{name}.")
             for name, section in _mapping(value, source, key).items()
         }
+    settings = ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False)
     try:
-        adapter = TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True))
-        return adapter.validate_python(value)
+        checked = TypeAdapter(hint, config=settings).validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = "".join(f".{part}" for part in first["loc"] if not isinstance(part, int))
-        raise UserError(f"{source}: '{key}{place}' = {value!r}: {first['msg'].lower()}") from None
+        found = [(*_descend(value, each["loc"]), each["msg"]) for each in error.errors()]
+        # Of a union's errors, that of the alternative which went deepest is what was meant.
+        place, wrong, message = max(found, key=lambda each: len(each[0]))
+        # Only its first letter: the rest may quote valid values, and case is part of them.
+        message = message[0].lower() + message[1:]
+        raise UserError(f"{source}: '{key}{place}' = {wrong!r}: {message}") from None
+    # pydantic takes true for 1 and 1 for true, and would write the name 1e3 as 1000.0.
+    mistaken = isinstance(value, bool) != isinstance(checked, bool)
+    if mistaken or (isinstance(value, float) and isinstance(checked, str)):
+        types = f"expected {type(checked).__name__}, not {type(value).__name__}"
+        raise UserError(f"{source}: '{key}' = {value!r}: {types}")
+    return checked
+
+
+def _descend(value: Any, location: tuple[int | str, ...]) -> tuple[str, Any]:
+    """Return the key of a place within `value`, and what is there.
+
+    pydantic's locations also name alternatives of unions, which are no keys.
+    """
+    key = ""
+    for part in location:
+        if isinstance(value, Mapping) and part in value:
+            key, value = f"{key}.{part}", value[part]
+        elif isinstance(value, list) and isinstance(part, int):
+            key, value = f"{key}[{part}]", value[part]
+    return key, value
 
 
 def _mapping(value: Any, source: str, key: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from glm_composer.errors import UserError
 from glm_composer.evaluation.scores import Predict, Strands, llr
 from glm_composer.evaluation.variants import allele_ids, check_reference, read_variants
 from glm_composer.genome import Genome
@@ -72,3 +73,35 @@ def load_variant_windows(
         positions = table["pos"].to_numpy() - 1
         windows = bases.windows(table["chrom"].to_list(), positions, width)
     return VariantWindows(table, windows, *allele_ids(table))
+
+
+def check_rankable(
+    variants: VariantWindows, chroms: list[str] | None, source: str | Path, key: str
+) -> None:
+    """Check that metrics can be computed of the variants on some chromosomes.
+
+    Args:
+        variants: the whole table.
+        chroms: names, or None for all.
+        source: the table's file, for the message.
+        key: the setting that `chroms` comes from, for the message.
+
+    Raises:
+        UserError: no labels, a chromosome without variants, or labels that are all alike.
+    """
+    table = variants.table
+    if "label" not in table.columns:
+        raise UserError(f"{source}: no column 'label' (0/1); metrics need it")
+    present = table["chrom"].unique(maintain_order=True).to_list()
+    absent = [name for name in chroms or [] if name not in present]
+    if absent:
+        raise UserError(
+            f"{key}: {source} has no variants on '{absent[0]}'; it has {', '.join(present)}"
+        )
+    labels = table["label"].filter(pl.Series(variants.on(chroms)))
+    positives = int(labels.sum())
+    if positives in (0, len(labels)):
+        raise UserError(
+            f"{key}: {source} has {positives} positives among its {len(labels)} variants there; "
+            "ranking needs at least one positive and one control"
+        )

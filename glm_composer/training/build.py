@@ -14,18 +14,20 @@ from composer.loggers import LoggerDestination, TensorboardLogger, WandBLogger
 from composer.utils import dist
 
 from glm_composer.config import Config
-from glm_composer.conversion.manifest import read_manifest
 from glm_composer.data.loaders import held_out_loader, train_loader
 from glm_composer.data.prepare import Prepare
 from glm_composer.errors import UserError
-from glm_composer.evaluation.table import VariantWindows, load_variant_windows
 from glm_composer.registry import callbacks, models, objectives, optimizers, schedules
 from glm_composer.training.callbacks.losses import LogLosses
 from glm_composer.training.callbacks.random_state import RestoreRandomState
 from glm_composer.training.callbacks.variants import EvaluateVariants
+from glm_composer.training.checkpoint_file import LATEST
 from glm_composer.training.composer_model import GenomicModel
+from glm_composer.training.inputs import check_data, load_tables
 from glm_composer.training.losses import NAMES
 from glm_composer.training.metrics_file import MetricsFile
+from glm_composer.training.saver import DurableSaver
+from glm_composer.training.schedules import check_units
 
 # Windows over which throughput is averaged, in batches.
 _SPEED_WINDOW = 20
@@ -47,6 +49,7 @@ def build_trainer(config: Config) -> Trainer:
     ranks = dist.get_world_size()
     rank_batch = config.rank_batch_size(ranks)
     window = check_data(config)
+    check_units(config.scheduler, config.max_duration)
     if config.compile:
         _check_compiler()
     # Every rank must draw the same initial weights.
@@ -73,10 +76,7 @@ def build_trainer(config: Config) -> Trainer:
         progress_bar=config.loggers.progress_bar,
         run_name=config.run_name,
         save_folder=str(config.run_dir / "checkpoints"),
-        save_filename="ep{epoch}-ba{batch}-rank{rank}.pt",
-        save_interval=config.save_interval,
-        save_num_checkpoints_to_keep=config.save_num_checkpoints_to_keep,
-        autoresume=config.autoresume,
+        autoresume=config.autoresume and _has_checkpoint(config),
         device=device_type(),
         precision="fp32" if device_type() == "cpu" else config.precision,
         device_train_microbatch_size=config.device_train_microbatch_size or rank_batch,
@@ -87,46 +87,6 @@ def build_trainer(config: Config) -> Trainer:
     )
     restore.trainer = trainer
     return trainer
-
-
-def check_data(config: Config) -> int:
-    """Check that the dataset is there and fits; return the number of bases a model sees.
-
-    Raises:
-        UserError: what is missing and the command that makes it, or the key that does not fit.
-    """
-    path = Path(config.data.path)
-    if not path.exists():
-        known = Path("yamls/convert") / f"{path.name}.yaml"
-        recipe = str(known) if known.exists() else f"YAML out={path}"
-        raise UserError(
-            f"data.path '{path}': no dataset there; make it with "
-            f"`python convert/to_mds.py {recipe}`"
-        )
-    manifest = read_manifest(path)
-    window = config.data.window or manifest.window_length
-    if window > manifest.window_length:
-        raise UserError(
-            f"data.window ({window}) is longer than the windows of {path}, which have "
-            f"{manifest.window_length} bases"
-        )
-    for key in ("train_split", "eval_split"):
-        split = getattr(config.data, key)
-        if split not in manifest.splits:
-            raise UserError(
-                f"data.{key} '{split}': {path} has the splits {', '.join(manifest.splits)}"
-            )
-    return window
-
-
-def load_tables(config: Config, window: int) -> dict[str, VariantWindows]:
-    """Read every variant table of a run, with windows of its own width or else `window`."""
-    return {
-        name: load_variant_windows(
-            table.variants, table.genome, table.window or window, table.allow_mismatch
-        )
-        for name, table in config.evaluation.tables.items()
-    }
 
 
 def device_type() -> str:
@@ -180,7 +140,30 @@ def _callbacks(config: Config, model: GenomicModel, window: int) -> list[Callbac
     for name, variants in load_tables(config, window).items():
         found.append(EvaluateVariants(name, config.evaluation.tables[name], variants, model))
     found += [callbacks.get(each.name)(each, config) for each in config.callbacks.values()]
-    return found
+    return [*found, _saver(config)]
+
+
+def _has_checkpoint(config: Config) -> bool:
+    """Whether rank 0 finds one. Where there is none Composer would ask the loggers to download it.
+
+    Weights & Biases, asked before its start, fails.
+    """
+    found = [(config.run_dir / "checkpoints" / LATEST).exists()]
+    dist.broadcast_object_list(found, src=0)
+    return found[0]
+
+
+def _saver(config: Config) -> DurableSaver:
+    folder = config.run_dir / "checkpoints"
+    return DurableSaver(
+        folder=str(folder),
+        filename="ep{epoch}-ba{batch}-rank{rank}.pt",
+        latest_filename="latest-rank{rank}.pt",
+        save_interval=config.save_interval,
+        num_checkpoints_to_keep=config.save_num_checkpoints_to_keep,
+        # A crash may leave a whole checkpoint that `latest` does not lead to yet.
+        overwrite=True,
+    )
 
 
 def _loggers(config: Config) -> list[LoggerDestination]:

@@ -1,34 +1,21 @@
-"""Reads checkpoints without unpickling anything that could run code."""
+"""Evaluates checkpoints: their weights into the model of their run's settings."""
 
-import datetime
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from torch.torch_version import TorchVersion
 
 from glm_composer.config import Config
 from glm_composer.errors import UserError
 from glm_composer.settings import load
 from glm_composer.training.build import build_model
+from glm_composer.training.checkpoint_file import read_weights
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.final import evaluate_run
-from glm_composer.training.record import CONFIG_FILE
+from glm_composer.training.inputs import CONFIG_FILE, find_checkpoint
 
-LATEST = "latest-rank0.pt"
-
-# What else a checkpoint of Composer 0.32.1 holds besides tensors and plain data.
-_HARMLESS: list[Any] = [
-    datetime.timedelta,
-    np.ndarray,
-    np.dtype,
-    TorchVersion,
-    np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
-    *(getattr(np.dtypes, name) for name in np.dtypes.__all__),
-]
+# Tensors that a message names.
+_SHOWN = 3
 
 
 def load_weights(model: GenomicModel, path: Path) -> None:
@@ -38,18 +25,7 @@ def load_weights(model: GenomicModel, path: Path) -> None:
         UserError: the file cannot be read, holds anything but plain data, or is of another
             architecture; the tensors that do not fit are named, and nothing is loaded.
     """
-    try:
-        with torch.serialization.safe_globals(_HARMLESS):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        weights = checkpoint["state"]["model"]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such checkpoint") from None
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: refused: it holds more than plain data ({reason})") from None
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a readable checkpoint ({reason})") from None
+    weights = read_weights(path)
     wanted = model.state_dict()
     wrong = [
         *(f"{name} is missing" for name in wanted.keys() - weights.keys()),
@@ -63,7 +39,7 @@ def load_weights(model: GenomicModel, path: Path) -> None:
     if wrong:
         raise UserError(
             f"{path}: a checkpoint of another architecture; {len(wrong)} tensors do not fit: "
-            f"{'; '.join(sorted(wrong))}"
+            f"{'; '.join(sorted(wrong)[:_SHOWN])}{'; ...' if len(wrong) > _SHOWN else ''}"
         )
     model.load_state_dict(weights)
 
@@ -82,14 +58,7 @@ def evaluate_checkpoint(path: Path, overrides: Sequence[str] = ()) -> Path:
     Raises:
         UserError: what is missing or does not fit.
     """
-    if path.is_dir():
-        path = path / "checkpoints" / LATEST
-    if not path.exists():
-        raise UserError(f"{path}: no such checkpoint")
-    path = path.resolve()
-    run_dir = path.parent.parent
-    if not (run_dir / CONFIG_FILE).exists():
-        raise UserError(f"{path}: not in a run's checkpoints: {run_dir / CONFIG_FILE} is missing")
+    path, run_dir = find_checkpoint(path)
     config = load(Config, run_dir / CONFIG_FILE, overrides)
     model = build_model(config)
     load_weights(model, path)

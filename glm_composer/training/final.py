@@ -18,9 +18,9 @@ from glm_composer.evaluation.predict import Predictor, evaluating
 from glm_composer.evaluation.scores import NAMED_SCORES
 from glm_composer.evaluation.table import VariantWindows
 from glm_composer.sequence import Bytes, encode
-from glm_composer.training.build import check_data, load_tables
 from glm_composer.training.callbacks.variants import distributed_llr
 from glm_composer.training.composer_model import GenomicModel
+from glm_composer.training.inputs import check_data, load_tables
 
 Tables = dict[str, baselines.ContextTable]
 

@@ -9,6 +9,7 @@ from composer.core import State
 from composer.loggers import Logger, LoggerDestination
 from composer.utils import dist
 
+from glm_composer.errors import UserError
 from glm_composer.metrics_log import read_metrics
 
 # Composer's own copies of what is logged elsewhere: the training loss of LogLosses, and clocks.
@@ -64,7 +65,12 @@ class MetricsFile(LoggerDestination):
         self._flush()
 
     def _flush(self) -> None:
-        if self._line:
+        if not self._line:
+            return
+        # Forgotten first: closing after a failure would try, and fail, again.
+        line, self._line = self._line, {}
+        try:
             with self.path.open("a") as file:
-                file.write(json.dumps({"step": self._step, **self._line}) + "\n")
-            self._line = {}
+                file.write(json.dumps({"step": self._step, **line}) + "\n")
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None

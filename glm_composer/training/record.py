@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,8 +17,9 @@ from glm_composer import __version__
 from glm_composer.config import Config
 from glm_composer.errors import UserError
 from glm_composer.settings import dump
+from glm_composer.training.checkpoint_file import read_weights
+from glm_composer.training.inputs import CONFIG_FILE, LATEST
 
-CONFIG_FILE = "config.yaml"
 ENVIRONMENT_FILE = "environment.json"
 
 
@@ -34,21 +36,47 @@ def write_record(config: Config, parameters: int) -> None:
     _replace(directory / ENVIRONMENT_FILE, json.dumps(_environment(parameters), indent=2) + "\n")
 
 
+def check_writable(config: Config) -> None:
+    """Make the run's directory, and check that files can be made in it.
+
+    Raises:
+        UserError: they cannot, and why.
+    """
+    checkpoints = config.run_dir / "checkpoints"
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        # Permission bits say little about read-only and full disks, and nothing to root.
+        with tempfile.NamedTemporaryFile(dir=checkpoints) as probe:
+            probe.write(b"x")
+    except OSError as error:
+        raise UserError(
+            f"{config.run_dir}: cannot write the run there: {error.strerror}; mend it, or choose "
+            "another runs_dir or run_name"
+        ) from None
+
+
 def check_resumable(config: Config) -> None:
     """Check that what the run's directory may hold already can be gone on from.
 
     Raises:
-        UserError: it holds checkpoints of a model with other settings, or resuming is off.
+        UserError: it holds checkpoints of a model with other settings, damaged ones, or ones that
+            do more than hold data; or resuming is off.
     """
-    file = config.run_dir / CONFIG_FILE
-    if not any((config.run_dir / "checkpoints").glob("*.pt")) or not file.exists():
+    checkpoints = config.run_dir / "checkpoints"
+    if not any(checkpoints.glob("*.pt")):
         return
     if not config.autoresume:
         raise UserError(
             f"{config.run_dir}: holds checkpoints of an earlier run; choose another run_name, "
             f"remove the directory, or set autoresume=true to go on from them"
         )
-    before = yaml.safe_load(file.read_text())["model"]
+    latest = checkpoints / LATEST
+    if not latest.exists():
+        raise UserError(
+            f"{latest}: missing or leads nowhere, though there are checkpoints beside it; link it "
+            "to the one to go on from, or remove the run's directory to start afresh"
+        )
+    before = _model_before(config.run_dir / CONFIG_FILE)
     after = yaml.safe_load(dump(config))["model"]
     differing = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     if differing:
@@ -57,6 +85,21 @@ def check_resumable(config: Config) -> None:
             f"{config.run_dir}: holds checkpoints of another architecture: model.{key} was "
             f"{before.get(key)}, now {after.get(key)}; choose another run_name or remove it"
         )
+    # Composer's loader runs whatever code a file brings along; nothing may reach it unread.
+    read_weights(latest.resolve())
+
+
+def _model_before(file: Path) -> dict[str, Any]:
+    try:
+        model = yaml.safe_load(file.read_text())["model"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, LookupError):
+        model = None
+    if not isinstance(model, dict):
+        raise UserError(
+            f"{file}: cannot read the settings of the checkpoints beside it; restore the file, "
+            "choose another run_name or remove the run's directory"
+        )
+    return model
 
 
 def _environment(parameters: int) -> dict[str, Any]:

@@ -6,14 +6,16 @@ import warnings
 from typing import cast
 
 import torch
+from composer import Trainer
 from composer.utils import dist
 
 from glm_composer.config import Config
+from glm_composer.errors import UserError
 from glm_composer.report import print_summary, write_report
-from glm_composer.training.build import build_trainer, check_data, device_type
+from glm_composer.training.build import build_trainer, device_type
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.final import evaluate_run
-from glm_composer.training.record import check_resumable, write_record
+from glm_composer.training.record import check_resumable, check_writable, write_record
 
 
 def train(config: Config) -> None:
@@ -27,18 +29,33 @@ def train(config: Config) -> None:
     if device_type() == "cpu":
         # Ranks of one machine share its cores.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // dist.get_local_world_size()))
-    check_data(config)
     check_resumable(config)
+    check_writable(config)
     trainer = build_trainer(config)
     if dist.get_global_rank() == 0:
         write_record(config, sum(p.numel() for p in trainer.state.model.parameters()))
-    trainer.fit()
+    if not _is_trained(trainer):
+        trainer.fit()
     trainer.close()
     model = cast(GenomicModel, getattr(trainer.state.model, "module", trainer.state.model))
     evaluate_run(config, model, config.run_dir / "evaluation")
     if dist.get_global_rank() == 0:
         print_summary(config.run_dir)
         print(f"report: {write_report(config.run_dir)}")
+
+
+def _is_trained(trainer: Trainer) -> bool:
+    """Whether a resumed run has reached its end before; Composer refuses to fit it again."""
+    elapsed, end = trainer.state.get_elapsed_duration(), trainer.state.max_duration
+    if elapsed is None or elapsed.value < 1:
+        return False
+    assert end is not None
+    if elapsed.value > 1:
+        done = trainer.state.timestamp.get(end.unit).to_timestring()
+        raise UserError(f"max_duration ({end}): the run is at {done} already; choose a longer one")
+    if dist.get_global_rank() == 0:
+        print(f"trained to {end} already: only evaluating")
+    return True
 
 
 def _quieten() -> None:

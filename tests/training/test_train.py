@@ -18,8 +18,9 @@ from glm_composer.models.language_model import LanguageModel
 from glm_composer.models.transformer import TransformerConfig, build_transformer
 from glm_composer.registry import models
 from glm_composer.settings import load
-from glm_composer.training.build import build_trainer, check_data
+from glm_composer.training.build import build_trainer
 from glm_composer.training.checkpoint import evaluate_checkpoint, load_weights
+from glm_composer.training.inputs import check_data
 from glm_composer.training.record import check_resumable
 from glm_composer.training.run import train
 

@@ -7,6 +7,7 @@ from composer.utils import dist
 from numpy.typing import NDArray
 
 from glm_composer.config import VariantTableConfig
+from glm_composer.errors import UserError
 from glm_composer.evaluation.metrics import summarize
 from glm_composer.evaluation.predict import Predictor, evaluating
 from glm_composer.evaluation.scores import NAMED_SCORES
@@ -38,16 +39,22 @@ class EvaluateVariants(Callback):
     def batch_end(self, state: State, logger: Logger) -> None:
         """Score when an interval of batches is over."""
         if self.interval.unit == "ba" and state.timestamp.batch.value % self.interval.value == 0:
-            self._evaluate(logger)
+            self._evaluate(state, logger)
 
     def epoch_end(self, state: State, logger: Logger) -> None:
         """Score when an interval of epochs is over."""
         if self.interval.unit == "ep" and state.timestamp.epoch.value % self.interval.value == 0:
-            self._evaluate(logger)
+            self._evaluate(state, logger)
 
-    def _evaluate(self, logger: Logger) -> None:
+    def _evaluate(self, state: State, logger: Logger) -> None:
         scores = distributed_llr(self.model, self.variants, self.config)
-        figures = summarize(self.variants.table, NAMED_SCORES[self.config.score](scores))
+        try:
+            figures = summarize(self.variants.table, NAMED_SCORES[self.config.score](scores))
+        except UserError as error:
+            batch = state.timestamp.batch.value
+            raise UserError(
+                f"evaluation.tables.{self.name}, after batch {batch}: {error}"
+            ) from None
         logger.log_metrics({f"eval/{self.name}/{key}": value for key, value in figures.items()})
 
 

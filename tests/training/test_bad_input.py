@@ -1,0 +1,143 @@
+"""What a user gets for damaged checkpoints, full disks and tables that cannot be ranked."""
+
+import os
+import pickle
+import resource
+import signal
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from glm_composer.errors import UserError
+from glm_composer.evaluation.table import VariantWindows, check_rankable
+from glm_composer.training.build import build_trainer
+from glm_composer.training.checkpoint_file import read_weights
+from glm_composer.training.inputs import check_data
+from glm_composer.training.record import check_resumable, check_writable
+from glm_composer.training.run import train
+from glm_composer.training.schedules import ConstantConfig, WSDConfig, check_units
+
+QUICK = ["max_duration=2ba", "save_interval=1ba", "scheduler={name: constant}"]
+
+
+class Intruder:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def damage(kind: str, file: Path, mark: Path) -> None:
+    if kind == "cut":
+        os.truncate(file, file.stat().st_size // 2)
+    elif kind == "empty":
+        os.truncate(file, 0)
+    elif kind == "text":
+        file.write_text("hello world\n" * 30)
+    elif kind == "pickle":
+        file.write_bytes(pickle.dumps(Intruder(mark)))
+    elif kind == "code":
+        torch.save({"state": {"model": Intruder(mark)}}, file)
+    elif kind == "list":
+        torch.save([1, 2], file)
+    elif kind == "no tensors":
+        torch.save({"state": {"model": {"a": 1}}}, file)
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "text", "pickle", "code", "list", "no tensors"])
+def test_damaged_checkpoint_is_named_and_runs_nothing(tmp_path, kind):
+    file, mark = tmp_path / "x.pt", tmp_path / "mark"
+    torch.save({"state": {"model": {"w": torch.ones(1000)}}}, file)
+    assert read_weights(file)["w"].sum() == 1000
+    damage(kind, file, mark)
+    with pytest.raises(UserError, match=r"x\.pt: (not a|refused)") as caught:
+        read_weights(file)
+    assert "\n" not in str(caught.value)
+    assert not mark.exists()
+
+
+def test_a_run_its_disk_and_its_resumption(configure, tmp_path):
+    config = configure(*QUICK)
+    check_writable(config)
+    trainer = build_trainer(config)
+    trainer.fit()
+    trainer.close()
+    checkpoints = config.run_dir / "checkpoints"
+    names = ["ep0-ba1-rank0.pt", "ep0-ba2-rank0.pt", "latest-rank0.pt"]
+    assert sorted(path.name for path in checkpoints.iterdir()) == names
+    assert os.readlink(checkpoints / "latest-rank0.pt") == "ep0-ba2-rank0.pt"
+
+    # Without the settings beside them nobody can tell what the checkpoints are of.
+    with pytest.raises(UserError, match=r"config\.yaml: cannot read the settings"):
+        check_resumable(config)
+
+    # A file-size limit is a disk that is full for everything but small files.
+    longer = configure(*QUICK, "max_duration=3ba")
+    trainer = build_trainer(longer)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"ep0-ba3-rank0\.pt: cannot be saved: File too large"):
+            trainer.fit()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+        trainer.close()
+    assert not list(checkpoints.rglob("*ba3*"))
+    assert read_weights((checkpoints / "latest-rank0.pt").resolve())
+
+    (checkpoints / "latest-rank0.pt").unlink()
+    with pytest.raises(UserError, match=r"latest-rank0\.pt: missing"):
+        check_resumable(config)
+
+
+def test_finished_run_is_evaluated_again_and_never_shortened(configure, capsys):
+    train(configure(*QUICK))
+    train(configure(*QUICK))
+    assert "trained to 2ba already" in capsys.readouterr().out
+    with pytest.raises(UserError, match="at 2ba already"):
+        train(configure(*QUICK, "max_duration=1ba"))
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/x"])
+def test_run_directory_that_cannot_be_written(configure, tmp_path, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write the run there"):
+        check_writable(configure(f"runs_dir={tmp_path / place}"))
+
+
+def test_report_split_is_checked_at_the_start(configure):
+    with pytest.raises(UserError, match=r"evaluation\.report_split 'tst': .*test"):
+        check_data(configure("evaluation.report_split=tst"))
+
+
+def test_units_of_a_schedule():
+    check_units(ConstantConfig(warmup="0.1dur"), "2ep")
+    check_units(WSDConfig(warmup="0ba", decay="1ep"), "2ep")
+    with pytest.raises(UserError, match=r"scheduler\.warmup \(4096tok\).*give both in ba"):
+        check_units(ConstantConfig(warmup="4096tok"), "4ba")
+
+
+@pytest.mark.parametrize(
+    ("chroms", "message"),
+    [
+        (["a", "x"], "no variants on 'x'; it has a, b"),
+        (["b"], "0 positives among its 1 variants"),
+        ([], "0 positives among its 0 variants"),
+    ],
+)
+def test_table_that_cannot_be_ranked(chroms, message):
+    table = pl.DataFrame({"chrom": ["a", "a", "b"], "label": [True, False, False]})
+    empty = np.zeros(3, dtype=np.uint8)
+    variants = VariantWindows(table, empty[:, None], empty, empty)
+    check_rankable(variants, ["a"], "t.tsv", "chroms")
+    check_rankable(variants, None, "t.tsv", "chroms")
+    with pytest.raises(UserError, match=message):
+        check_rankable(variants, chroms, "t.tsv", "chroms")
