@@ -21,9 +21,8 @@ from glm_composer.registry import callbacks, models, objectives, optimizers, sch
 from glm_composer.training.callbacks.losses import LogLosses
 from glm_composer.training.callbacks.random_state import RestoreRandomState
 from glm_composer.training.callbacks.variants import EvaluateVariants
-from glm_composer.training.checkpoint_file import LATEST
 from glm_composer.training.composer_model import GenomicModel
-from glm_composer.training.inputs import check_data, load_tables
+from glm_composer.training.inputs import LATEST, check_data, load_tables
 from glm_composer.training.losses import NAMES
 from glm_composer.training.metrics_file import MetricsFile
 from glm_composer.training.saver import DurableSaver
