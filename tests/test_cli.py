@@ -43,6 +43,7 @@ def test_config_show_prints_what_it_resolved():
     assert "reverse_complement: true" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "message"),
     [

@@ -215,5 +215,5 @@ def dumped(tmp_path_factory):
 @given(config=configs)
 @settings(max_examples=60, deadline=None, database=None)
 def test_a_dump_reads_back_equal(dumped, config):
-    dumped.write_text(dump(config))
+    dumped.write_text(dump(config), encoding="utf-8")
     assert load(Config, dumped) == config

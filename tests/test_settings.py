@@ -402,7 +402,8 @@ def test_an_error_in_an_extended_file_names_that_file(refuse):
 
 LIKE_SOMETHING_ELSE = [
     "1e3", "12", "0x1f", "1_000", "1.5", ".inf", "on", "no", "True", "null", "~", "", " x ",
-    "a: b", "# c", "- d", "2024-01-01", "12:30:45", "'q'", '"', "[x]", "{y", "line\nbreak", "tab\t", "é",
+    "a: b", "# c", "- d", "2024-01-01", "12:30:45", "'q'", '"', "[x]", "{y", "two\nlines", "tab\t",
+    "é",
 ]  # fmt: skip
 
 

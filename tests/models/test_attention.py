@@ -22,10 +22,10 @@ SHAPES = [
     (63, 64),
     (64, 65),
     (64, 66),
-    (64, 128),
+    pytest.param(64, 128, marks=pytest.mark.slow),
     (64, 130),
-    (64, 200),
-    (500, 130),
+    pytest.param(64, 200, marks=pytest.mark.slow),
+    pytest.param(500, 130, marks=pytest.mark.slow),
     (None, 33),
 ]
 

@@ -98,6 +98,7 @@ def test_a_run_its_disk_and_its_resumption(configure, tmp_path):
         check_resumable(config)
 
 
+@pytest.mark.slow
 def test_finished_run_is_evaluated_again_and_never_shortened(configure, capsys):
     train(configure(*QUICK))
     train(configure(*QUICK))

@@ -70,6 +70,7 @@ def test_same_seed_twice_is_bitwise_equal_and_another_is_not(configure):
     assert fit(configure("run_name=third", "seed=4")) != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", ["6ba", "8ba", "11ba"], ids=["middle", "boundary", "later"])
 def test_resumed_equals_uninterrupted(configure, stop):
     # An epoch is 8 batches. The constant schedule does not look at the run's length.

@@ -1,0 +1,207 @@
+"""Builders by name: built-ins, and a throw-away plugin package that is really installed."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from glm_composer import registry
+from glm_composer.errors import UserError
+from glm_composer.models.bytenet import ByteNetConfig, build_bytenet
+from glm_composer.registry import Registry
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Settings:
+    name: str = "one"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("models", {"bytenet", "transformer"}),
+        ("objectives", {"mlm"}),
+        ("optimizers", {"adamw"}),
+        ("schedules", {"constant", "cosine", "linear", "wsd"}),
+        ("callbacks", {"profiler"}),
+        ("sources", {"genome", "package"}),
+        ("windowings", {"promoters", "tiles"}),
+    ],
+)
+def test_built_ins_are_found_with_their_settings(kind, expected):
+    found = getattr(registry, kind)
+    assert found.names() == sorted(found.names())
+    assert expected <= set(found.names())
+    for name in expected:
+        # A section's settings say by which name they were asked for.
+        assert found.settings(name).__dataclass_fields__["name"].default == name
+        file, line = found.where(name).rsplit(":", 1)
+        assert Path(file).is_relative_to(REPOSITORY / "glm_composer")
+        written = "".join(Path(file).read_text().splitlines(keepends=True)[int(line) - 1 :][:3])
+        assert f'{kind}.register("{name}")' in written
+
+
+def test_what_a_name_gives():
+    assert registry.models.get("bytenet") is build_bytenet
+    assert registry.models.settings("bytenet") is ByteNetConfig
+    lines, first = inspect.getsourcelines(build_bytenet)
+    assert registry.models.where("bytenet").endswith(f"models/bytenet.py:{first}")
+
+
+def test_an_unknown_name_lists_the_valid_ones():
+    with pytest.raises(UserError) as error:
+        registry.schedules.get("cosinus")
+    names = ", ".join(registry.schedules.names())
+    assert str(error.value) == f"unknown name 'cosinus' in schedules; valid names: {names}"
+
+
+def test_functions_and_classes_can_be_registered():
+    kind = Registry("test_kind_of_functions_and_classes")
+
+    @kind.register("function")
+    def build(settings: Settings, more: int) -> None:
+        """Build."""
+
+    @kind.register("class")
+    class Build:
+        def __init__(self, settings: Settings):
+            self.settings = settings
+
+    assert kind.names() == ["class", "function"]
+    assert kind.get("function") is build
+    assert kind.get("class") is Build
+    assert kind.settings("function") is kind.settings("class") is Settings
+
+
+def test_nothing_is_registered_twice_in_different_kinds():
+    one, other = Registry("test_kind_one"), Registry("test_kind_other")
+    one.register("x")(build_bytenet)
+    assert one.names() == ["x"]
+    assert other.names() == []
+
+
+PLUGIN = '''
+from dataclasses import dataclass
+
+from pydantic import PositiveInt
+from torch import nn
+
+from glm_composer.models.language_model import LanguageModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyConfig:
+    """Settings."""
+
+    name: str = "tiny"
+    width: PositiveInt = 6
+
+
+def build_tiny(config: TinyConfig) -> LanguageModel:
+    """Build a model without an encoder."""
+    return LanguageModel(config.width, nn.Identity(), nn.LayerNorm(config.width))
+'''
+
+ENTRY_POINTS = """
+[glm_composer_models]
+tiny = plugin_for_tests:build_tiny
+bytenet = plugin_for_tests:build_tiny
+broken = no_such_module_anywhere:build
+"""
+
+USE = """
+import json, sys
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from glm_composer.errors import UserError
+from glm_composer.registry import models
+from glm_composer.settings import dump, load, named
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    model: Any = named(models)
+
+
+run = load(Run, "run.yaml", sys.argv[1:])
+network = models.get(run.model.name)(run.model)
+try:
+    models.get("nothing")
+    message = ""
+except UserError as error:
+    message = str(error)
+with open("dump.yaml", "w") as file:
+    file.write(dump(run))
+print(json.dumps({
+    "names": models.names(),
+    "shape": list(network(torch.zeros(2, 5, dtype=torch.uint8)).shape),
+    "width": network.width,
+    "again": load(Run, "dump.yaml") == run,
+    "where": models.where("tiny"),
+    "bytenet": models.where("bytenet"),
+    "message": message,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A directory as pip leaves it, and a function that runs the script beside it."""
+    path = tmp_path_factory.mktemp("plugin")
+    (path / "plugin_for_tests.py").write_text(PLUGIN)
+    info = path / "plugin_for_tests-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin-for-tests\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (path / "run.yaml").write_text("model: {name: tiny}")
+    (path / "use.py").write_text(USE)
+
+    def run(*overrides):
+        return subprocess.run(
+            [sys.executable, "use.py", *overrides],
+            cwd=path,
+            env={**os.environ, "PYTHONPATH": str(path), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+def test_a_plugin_is_used_like_a_built_in(installed):
+    done = installed("model.width=8")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["shape"] == [2, 5, 7]
+    assert result["width"] == 8
+    assert result["again"]
+    assert "plugin_for_tests.py:" in result["where"]
+    # A built-in wins over a plugin of the same name.
+    assert "glm_composer/models/bytenet.py:" in result["bytenet"]
+    # Even a plugin that cannot be imported is listed, and is in nobody's way.
+    assert result["names"] == ["broken", "bytenet", "tiny", "transformer"]
+    assert result["message"].endswith("valid names: broken, bytenet, tiny, transformer")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("model.widht=8", "unknown key 'model.widht'; did you mean 'model.width'?"),
+        ("model.width=0", "'model.width' = 0: input should be greater than 0"),
+    ],
+)
+def test_a_plugins_settings_are_checked_alike(installed, override, expected):
+    done = installed(override)
+    assert done.returncode == 1
+    assert expected in done.stderr.splitlines()[-1]
