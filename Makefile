@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test test-fast lint bench bench-data bench-train bench-sequence lock
+.PHONY: setup demo test test-slow lint bench bench-data bench-train bench-sequence lock
 
 setup: .venv/.ready
 
@@ -18,10 +18,11 @@ demo: setup
 	@glm report runs/quickstart
 
 test: setup
-	@python -m pytest
-
-test-fast: setup
 	@python -m pytest -m "not slow"
+
+# Long proofs: ranks, kills, every README command.
+test-slow: setup
+	@python -m pytest -m slow
 
 lint: setup
 	@ruff check . && ruff format --check . && mypy

@@ -218,6 +218,15 @@ def test_rotary_tables_follow_the_length() -> None:
     assert torch.equal(short, build()(ids[:, :30]))
 
 
+def test_compiled_rotary_tables_are_each_layers_own_and_follow_the_length() -> None:
+    model = build(layers=2, attention=["local", "global"], rope_base=50.0, local_rope_base=500.0)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    for length in (30, 47, 30):
+        ids = torch.randint(3, 7, (2, length), generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(compiled(ids), model(ids))
+    torch.compiler.reset()
+
+
 def test_initial_weights() -> None:
     model = build(width=128, heads=4, mlp_width=256, layers=8, stem_kernel=5)
     for name, module in model.encoder.named_modules():
