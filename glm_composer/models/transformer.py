@@ -74,10 +74,13 @@ class TransformerConfig:
             raise ValueError(f"conv_kernel ({self.conv_kernel}) must be odd")
 
 
-def rotary_tables(length: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
+def rotary_tables(
+    length: int, head_width: int, base: float, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
     """Return cosines and sines [length, 1, head_width / 2] of RoPE (Su et al. 2021)."""
-    frequency = base ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
-    angle = torch.arange(length, dtype=torch.float64)[:, None, None] * frequency
+    pair = torch.arange(0, head_width, 2, dtype=torch.float64, device=device)
+    position = torch.arange(length, dtype=torch.float64, device=device)
+    angle = position[:, None, None] * base ** (-pair / head_width)
     return angle.cos().float(), angle.sin().float()
 
 
@@ -96,23 +99,13 @@ class SelfAttention(nn.Module):
         self.backend = choose(backend, window)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self._length = 0
-        self._tables: tuple[Tensor, Tensor] | None = None
-
-    def _rotary(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        if self._tables is None or self._length < length or self._tables[0].device != device:
-            head_width = self.out.in_features // self.heads
-            # Tables made under inference mode could never be used in training afterwards.
-            with torch.inference_mode(False):
-                cos, sin = rotary_tables(length, head_width, self.base)
-                self._tables, self._length = (cos.to(device), sin.to(device)), length
-        cos, sin = self._tables
-        return cos[:length], sin[:length]
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, length, width] -> [batch, length, width]."""
         batch, length, width = x.shape
-        cos, sin = self._rotary(length, x.device)
+        # Not kept from one call to the next: a compiled model would be compiled once more for the
+        # tables it has by then, and tables made under inference mode would spoil training.
+        cos, sin = rotary_tables(length, width // self.heads, self.base, x.device)
         q, k, v = self.qkv(x).view(batch, length, 3, self.heads, -1).unbind(2)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         y = attention(q, k, v, self.window, backend=self.backend)
