@@ -2,12 +2,16 @@
 
 The seam between reading and cutting: a source knows file formats and nothing of windows, a
 windowing knows intervals and nothing of files. A source that carries only pieces of its contigs
-(promoters cut out by somebody else, ready windows) yields one `Contig` a piece with `start` set,
-so that every window still knows its place on the genome.
+(promoters cut out by somebody else) yields one `Contig` a piece with `start` set, so that every
+window still knows its place on the genome. A source of ready windows (a Hub dataset) yields a
+`WindowFile` a file instead, and no windowing is asked.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from glm_composer.conversion.annotation import Transcript
 from glm_composer.sequence import Bytes
@@ -58,6 +62,8 @@ class Assembly:
             pieces of a contig follow each other in order of position and do not overlap.
         transcripts: contig name -> its transcripts.
         pieces: whether `contigs` yields pieces rather than whole contigs.
+        species: which species it is of; the assembly's name where not given. Caps count by it.
+        weight: share of its windows that is kept, in (0, 1].
     """
 
     name: str
@@ -66,3 +72,39 @@ class Assembly:
     contigs: Callable[[], Iterator[Contig]]
     transcripts: Mapping[str, Sequence[Transcript]] = field(default_factory=dict)
     pieces: bool = False
+    species: str | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Ready windows, a batch at a time.
+
+    Attributes:
+        sequence: uint8 ASCII [n, length], case kept (lower case = soft-masked).
+        contig: names of their contigs [n].
+        start: int64 [n], 0-based on the plus strand.
+        strand: int8 [n], +1 or -1.
+    """
+
+    sequence: Bytes
+    contig: Sequence[str]
+    start: NDArray[np.int64]
+    strand: NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class WindowFile:
+    """One file of ready windows.
+
+    Attributes:
+        assembly: name of what the windows were cut from; it qualifies their contigs.
+        file: where they came from.
+        split: split they belong to; None where `splits` decides by contig.
+        batches: returns a fresh iterator over its windows, in file order.
+    """
+
+    assembly: str
+    file: SourceFile
+    split: str | None
+    batches: Callable[[], Iterator[Windows]]
