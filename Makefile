@@ -1,8 +1,8 @@
-# make setup | demo | test | lint | bench | lock; every target prepares .venv first, at no cost when it is current.
+# make setup | demo | test | test-fast | lint | bench | lock; every target prepares .venv first, at no cost when it is current.
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test test-slow lint bench bench-data bench-train bench-sequence lock
+.PHONY: setup demo test test-fast lint bench bench-data bench-train bench-sequence lock
 
 setup: .venv/.ready
 
@@ -18,11 +18,11 @@ demo: setup
 	@glm report runs/quickstart
 
 test: setup
-	@python -m pytest -m "not slow"
+	@python -m pytest
 
-# Long proofs: ranks, kills, every README command.
-test-slow: setup
-	@python -m pytest -m slow
+# Without the long proofs: ranks, kills, every README command.
+test-fast: setup
+	@python -m pytest -m "not slow"
 
 lint: setup
 	@ruff check . && ruff format --check . && mypy

@@ -48,7 +48,7 @@ class DataConfig:
             unless the data is remote.
     """
 
-    path: str
+    path: Annotated[str, StringConstraints(min_length=1)]
     train_split: str = "train"
     eval_split: str = "validation"
     train_windows: PositiveInt | None = None

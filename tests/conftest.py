@@ -1,5 +1,6 @@
 """Fixtures that more than one part of the tests needs: the yeast genome, raw and converted."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from glm_composer.conversion.fetch import fetch
 from glm_composer.conversion.sources.package import YEAST
 from glm_composer.errors import UserError
 from glm_composer.settings import load
+
+# As `glm` sets it, before any test imports torch.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -18,6 +18,8 @@ from glm_composer import sequence
 SYMBOLS = 5  # a, c, g, t, and one for anything else: unknown, masked, or outside the window
 BASES = 4
 OUTSIDE = SYMBOLS - 1
+# What `fit_all` fits, in order of strength.
+NAMES = ("uniform", "composition", "markov_5", "context_4+4", "context_5+5")
 # 5 + 5 neighbours: 156 MB as float32, and twice that while counting.
 MAXIMUM_CONTEXTS = SYMBOLS**10
 # A bincount allocates the whole table of int64, so chunks must be large beside it.
@@ -102,14 +104,15 @@ def bidirectional(windows: Ids, size: int = 4) -> ContextTable:
 
 
 def fit_all(windows: Ids) -> dict[str, ContextTable]:
-    """Fit the baselines of a report on windows, uint8 ids [n, length], in order of strength."""
-    return {
-        "uniform": uniform(),
-        "composition": composition(windows),
-        "markov_5": markov(windows, 5),
-        "context_4+4": bidirectional(windows, 4),
-        "context_5+5": bidirectional(windows, 5),
-    }
+    """Fit the baselines of a report, NAMES, on windows, uint8 ids [n, length]."""
+    tables = (
+        uniform(),
+        composition(windows),
+        markov(windows, 5),
+        bidirectional(windows, 4),
+        bidirectional(windows, 5),
+    )
+    return dict(zip(NAMES, tables, strict=True))
 
 
 def fit(windows: Ids, *, left: int, right: int, weight: float = 128.0) -> ContextTable:

@@ -1,7 +1,9 @@
 """Settings -> a Composer Trainer: wiring only, and the one place that knows every part."""
 
+import logging
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from glm_composer.training.metrics_file import MetricsFile
 from glm_composer.training.saver import DurableSaver
 from glm_composer.training.schedules import check_units
 
+_LOG = logging.getLogger(__name__)
 # Windows over which throughput is averaged, in batches.
 _SPEED_WINDOW = 20
 
@@ -35,6 +38,11 @@ _SPEED_WINDOW = 20
 def build_model(config: Config) -> GenomicModel:
     """Build the freshly initialised model of a run."""
     network = models.get(config.model.name)(config.model)
+    backends = Counter(
+        module.backend for module in network.modules() if hasattr(module, "backend")
+    )
+    for backend, layers in backends.items():
+        _LOG.info("attention: backend %s in %d layers", backend, layers)
     return GenomicModel(network, config.precision == "amp_bf16", config.compile)
 
 

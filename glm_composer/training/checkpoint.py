@@ -14,9 +14,6 @@ from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.final import evaluate_run
 from glm_composer.training.inputs import CONFIG_FILE, find_checkpoint
 
-# Tensors that a message names.
-_SHOWN = 3
-
 
 def load_weights(model: GenomicModel, path: Path) -> None:
     """Load a checkpoint's weights into a model.
@@ -39,7 +36,7 @@ def load_weights(model: GenomicModel, path: Path) -> None:
     if wrong:
         raise UserError(
             f"{path}: a checkpoint of another architecture; {len(wrong)} tensors do not fit: "
-            f"{'; '.join(sorted(wrong)[:_SHOWN])}{'; ...' if len(wrong) > _SHOWN else ''}"
+            f"{'; '.join(sorted(wrong))}"
         )
     model.load_state_dict(weights)
 

@@ -5,10 +5,13 @@ from pathlib import Path
 from glm_composer.config import Config
 from glm_composer.conversion.manifest import read_manifest
 from glm_composer.errors import UserError
+from glm_composer.evaluation.baselines import NAMES as BASELINES
 from glm_composer.evaluation.table import VariantWindows, check_rankable, load_variant_windows
 
 CONFIG_FILE = "config.yaml"
 LATEST = "latest-rank0.pt"
+# Directory beside the checkpoints that holds the one being written.
+ASIDE = "partial"
 
 
 def check_data(config: Config) -> int:
@@ -49,6 +52,13 @@ def load_tables(config: Config, window: int) -> dict[str, VariantWindows]:
         tables[name] = load_variant_windows(
             table.variants, table.genome, table.window or window, table.allow_mismatch
         )
+        # Scores are written beside the table's own columns.
+        taken = sorted({"model", *BASELINES} & set(tables[name].table.columns))
+        if taken:
+            raise UserError(
+                f"{table.variants}: column '{taken[0]}' is named as a predictor whose scores are "
+                "written beside it; rename it"
+            )
         for key in ("chroms", "report_chroms"):
             where = f"evaluation.tables.{name}.{key}"
             check_rankable(tables[name], getattr(table, key), table.variants, where)

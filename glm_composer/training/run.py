@@ -62,4 +62,7 @@ def _quieten() -> None:
     """Leave out what libraries say on every start and nobody can act on."""
     warnings.filterwarnings("ignore", module="composer|streaming|torch|torchmetrics|google|wandb")
     logging.getLogger("streaming").setLevel(logging.ERROR)
+    logging.basicConfig(format="%(message)s")
+    if dist.get_global_rank() == 0:
+        logging.getLogger("glm_composer").setLevel(logging.INFO)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

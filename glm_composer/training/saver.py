@@ -16,9 +16,7 @@ from composer.loggers import Logger
 from composer.utils import checkpoint
 
 from glm_composer.errors import UserError
-
-# Holds the checkpoint that is being written.
-_ASIDE = "partial"
+from glm_composer.training.inputs import ASIDE
 
 
 class DurableSaver(CheckpointSaver):
@@ -29,12 +27,12 @@ class DurableSaver(CheckpointSaver):
         pattern = Path(self.filename.format(state, keep_placeholders=True))
         final = Path(checkpoint.get_save_filename(state, str(pattern)))
         # Another directory, since Composer takes any ending but `.pt` for a compression.
-        aside = final.parent / _ASIDE / final.name
+        aside = final.parent / ASIDE / final.name
         # Before saving: the checkpoint lists itself.
         self.all_saved_checkpoints_to_timestamp[str(final)] = state.timestamp
         with _whole(final, aside):
             # Every rank takes part, one of them writes.
-            written = pattern.parent / _ASIDE / pattern.name
+            written = pattern.parent / ASIDE / pattern.name
             if not checkpoint.save_checkpoint(state=state, filename=str(written)):
                 return
             _sync(aside)

@@ -64,7 +64,11 @@ def test_damaged_checkpoint_is_named_and_runs_nothing(tmp_path, kind):
 
 def test_a_run_its_disk_and_its_resumption(configure, tmp_path):
     config = configure(*QUICK)
+    torso = config.run_dir / "checkpoints/partial/ep0-ba1-rank0.pt"
+    torso.parent.mkdir(parents=True)
+    torso.touch()
     check_writable(config)
+    assert not torso.parent.exists(), "what a kill left behind stays for ever"
     trainer = build_trainer(config)
     trainer.fit()
     trainer.close()

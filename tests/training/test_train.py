@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ from glm_composer.registry import models
 from glm_composer.settings import load
 from glm_composer.training.build import build_trainer
 from glm_composer.training.checkpoint import evaluate_checkpoint, load_weights
-from glm_composer.training.inputs import check_data
+from glm_composer.training.inputs import check_data, load_tables
 from glm_composer.training.record import check_resumable
 from glm_composer.training.run import train
 
@@ -145,8 +147,11 @@ def test_a_run_leaves_its_record_and_its_checkpoint_evaluates_to_the_same(config
     assert json.loads((again / "summary.json").read_text()) == summary
     with pytest.raises(
         UserError, match=r"another architecture.*embedding.*is \[7, 16\], not \[7, 32\]"
-    ):
+    ) as caught:
         evaluate_checkpoint(run, ["model.width=32"])
+    # Every tensor that does not fit is named, not the first few.
+    promised = int(re.search(r"(\d+) tensors", str(caught.value))[1])
+    assert str(caught.value).count(", not [") == promised > 10
     with pytest.raises(UserError, match=r"model\.width was 16, now 32"):
         check_resumable(configure(table, "model.width=32"))
 
@@ -174,6 +179,15 @@ def test_a_checkpoint_that_would_run_code_is_refused(configure, tmp_path):
 def test_data_that_does_not_fit_is_refused(configure, override, message):
     with pytest.raises(UserError, match=message):
         check_data(configure(override))
+
+
+def test_a_table_with_a_column_that_a_predictor_needs_is_refused(configure, yeast, tmp_path):
+    taken = pl.read_parquet(yeast / "variants.parquet").with_columns(model=pl.lit(0))
+    taken.write_parquet(tmp_path / "taken.parquet")
+    files = f"variants: {tmp_path}/taken.parquet, genome: {yeast}/genome.fa"
+    config = configure(f"evaluation.tables.coding={{{files}}}")
+    with pytest.raises(UserError, match=r"taken\.parquet: column 'model' is named as a predictor"):
+        load_tables(config, 64)
 
 
 @pytest.mark.slow
