@@ -4,4 +4,6 @@ import sys
 
 from glm_composer.cli import main
 
-main(["convert", *sys.argv[1:]])
+# Worker processes import this file as well.
+if __name__ == "__main__":
+    main(["convert", *sys.argv[1:]])

@@ -40,7 +40,19 @@ for _upper, _complement in zip(IUPAC, _COMPLEMENTS, strict=True):
     _COMPLEMENT_OF_ASCII[_upper] = _complement
     _COMPLEMENT_OF_ASCII[_upper | 0x20] = _complement | 0x20
 _COMPLEMENT_OF_ID = np.array([PAD, MASK, UNK, T, G, C, A], dtype=np.uint8)
-_IS_IUPAC = _table(0, {code | case: 1 for code in IUPAC for case in (0, 0x20)}).astype(bool)
+# 1 for every letter that is none of acgt, in any case.
+IS_UNKNOWN = (_ID_OF_ASCII == UNK).astype(np.uint8)
+IS_SOFT_MASKED = (np.arange(256) >= ord("a")).astype(np.uint8)
+_IS_IUPAC = _table(0, {code | case: 1 for code in IUPAC for case in (0, 0x20)})
+
+
+def look_up(table: Bytes, values: Bytes) -> Bytes:
+    """Entries of a table uint8 [256] at values uint8 [...], as a new array uint8 [...].
+
+    Twice as fast as numpy's `take`, which first makes eight bytes of every value.
+    """
+    flat = bytearray(np.ascontiguousarray(values)).translate(table.tobytes())
+    return np.frombuffer(flat, dtype=np.uint8).reshape(values.shape)
 
 
 def as_ascii(sequence: str | bytes | Bytes) -> Bytes:
@@ -54,7 +66,7 @@ def as_ascii(sequence: str | bytes | Bytes) -> Bytes:
 
 def encode(sequence: str | bytes | Bytes) -> Bytes:
     """ASCII letters [...] -> ids uint8 [...]; case is ignored, anything outside acgt is [UNK]."""
-    return np.take(_ID_OF_ASCII, as_ascii(sequence))
+    return look_up(_ID_OF_ASCII, as_ascii(sequence))
 
 
 def decode(ids: Bytes, soft_masked: NDArray[np.bool_] | None = None) -> Bytes:
@@ -76,12 +88,12 @@ def is_soft_masked(sequence: str | bytes | Bytes) -> NDArray[np.bool_]:
 
 def is_iupac(sequence: str | bytes | Bytes) -> NDArray[np.bool_]:
     """ASCII letters [...] -> bool [...], true for the sixteen IUPAC nucleotide codes, any case."""
-    return np.take(_IS_IUPAC, as_ascii(sequence))
+    return look_up(_IS_IUPAC, as_ascii(sequence)).view(bool)
 
 
 def reverse_complement(sequence: str | bytes | Bytes) -> Bytes:
     """Reverse complement of ASCII letters [..., length] along the last axis; case travels."""
-    return np.take(_COMPLEMENT_OF_ASCII, as_ascii(sequence)[..., ::-1])
+    return look_up(_COMPLEMENT_OF_ASCII, as_ascii(sequence)[..., ::-1])
 
 
 def reverse_complement_ids(ids: Bytes) -> Bytes:

@@ -19,7 +19,7 @@ class Transcript:
         gene: gene identifier, shared by the transcripts of a gene.
         coding: whether it is protein-coding.
         exons: (start, end) of each exon.
-        cds: (start, end) of each coding segment, stop codon included; empty if not coding.
+        cds: (start, end) of each coding segment, stop codon included.
     """
 
     contig: str

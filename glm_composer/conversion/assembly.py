@@ -59,11 +59,16 @@ class Assembly:
         lengths: contig name -> length in bases, in genome order. For a source of pieces, one past
             the last position that a piece covers.
         contigs: returns a fresh iterator over the contigs, in the order of `lengths`; the
-            pieces of a contig follow each other in order of position and do not overlap.
+            pieces of a contig follow each other in order of position and do not overlap. To be
+            read by several processes it must be picklable: a `partial` of a module's function,
+            not a lambda.
         transcripts: contig name -> its transcripts.
         pieces: whether `contigs` yields pieces rather than whole contigs.
         species: which species it is of; the assembly's name where not given. Caps count by it.
-        weight: share of its windows that is kept, in (0, 1].
+        weight: share of its windows that is kept in the training splits, in (0, 1].
+        only: returns the like of `contigs` for some contigs, in order of `lengths`, that does not
+            read through the others; None where the source has to be read from the beginning.
+        split: split of all its contigs; None where `splits` decides.
     """
 
     name: str
@@ -74,6 +79,8 @@ class Assembly:
     pieces: bool = False
     species: str | None = None
     weight: float = 1.0
+    only: Callable[[Sequence[str]], Callable[[], Iterator[Contig]]] | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,179 +1,199 @@
 """Genome + annotation -> windows -> MDS shards + manifest: the whole of a conversion.
 
-A source reads, a windowing cuts, a writer a split takes the tables. One contig is in memory at a
-time. All is written into a sibling directory and renamed at the end: a dataset is there whole, or
-not at all.
+A source reads, a windowing cuts, and what comes of a piece of the input is a part, a file that
+outlives a kill (`pieces`, `parts`). When all parts are there they are merged: duplicates, caps and
+weights are decided over all of them, and rows stream into shards (`merge`). The dataset appears
+under its name by one rename: it is there whole, or not at all.
 """
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+import shutil
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
-from glm_composer import __version__
-from glm_composer.conversion import manifest as manifests
-from glm_composer.conversion.assembly import Assembly, Contig
+from glm_composer.conversion.assembly import Assembly, WindowFile
 from glm_composer.conversion.config import ConvertConfig
-from glm_composer.conversion.files import explain_write_errors, refuse_occupied, written_aside
+from glm_composer.conversion.files import explain_write_errors, locked, sync_directory
 from glm_composer.conversion.genome_file import GenomeFile
-from glm_composer.conversion.progress import contigs_with_progress
-from glm_composer.conversion.shards import ShardWriter, cut
-from glm_composer.conversion.splits import assign_splits, match_contigs
+from glm_composer.conversion.manifest import Manifest
+from glm_composer.conversion.merge import NOT_RECORDED, merge
+from glm_composer.conversion.parts import Part
+from glm_composer.conversion.pieces import Piece
+from glm_composer.conversion.plan import Plan, digest, make_plan, make_tasks
+from glm_composer.conversion.pool import available_cores, run
+from glm_composer.conversion.progress import progress_bar
+from glm_composer.conversion.splits import match_contigs
+from glm_composer.conversion.targets import open_target
 from glm_composer.conversion.variants_file import write_variants
-from glm_composer.conversion.windowings import Cut
-from glm_composer.conversion.windows import covered
 from glm_composer.errors import UserError
 from glm_composer.registry import sources, windowings
-from glm_composer.sequence import ALPHABET_HASH, UNK, Bytes, encode, is_soft_masked
+from glm_composer.sequence import Bytes
 
 _LOG = logging.getLogger(__name__)
-# Windows cut at a time: a few MiB, whatever the contig's length.
-_BLOCK = 8192
+# Threads that hash, compress and write shards: more would not be faster, and each holds shards.
+_MOST_THREADS = 4
 
 
-def convert(config: ConvertConfig, progress: bool = True) -> Path:
-    """Run a conversion and return the directory of the dataset.
+def convert(config: ConvertConfig, progress: bool = True, merge_only: bool = False) -> Path | str:
+    """Run a conversion.
 
     Args:
         config: what to convert, and how.
         progress: show a bar with rate and time left on stderr.
+        merge_only: refuse to make parts that are missing.
+
+    Returns:
+        What was written: the directory of the dataset, or its s3:// address; the directory of the
+        parts, where `config.part` asks for a slice only.
 
     Raises:
         UserError: whatever is wrong with the configuration, the input or the output; nothing is
-            left under the final name, nor beside it.
+            left under the final name. Finished parts stay where the same command can go on.
     """
-    out = Path(config.out).expanduser()
-    with explain_write_errors(out):
-        refuse_occupied(out)
-    windowing = windowings.get(config.windows.name)(config.windows, list(config.splits))
-    assemblies: list[Assembly] = sources.get(config.source.name)(config.source)
-    _check_sources(config, assemblies)
-    contigs = [(assembly.name, name) for assembly in assemblies for name in assembly.lengths]
-    split_of = assign_splits(contigs, config.splits, config.exclude)
-    variant_contigs = match_contigs(contigs, config.variants.contigs, "variants.contigs")
-
-    with explain_write_errors(out), written_aside(out) as directory:
-        writers = {
-            split: _SplitWriter(directory / split, config.windows.length, config.shard_bytes)
-            for split in config.splits
-        }
-        kept: dict[str, Bytes] = {}
-        index_of = {contig: index for index, contig in enumerate(contigs)}
-        with ExitStack() as stack:
-            genome = stack.enter_context(GenomeFile(directory)) if config.save_genome else None
-            for assembly, contig in stack.enter_context(
-                contigs_with_progress(assemblies, progress)
-            ):
-                index = index_of[assembly.name, contig.name]
-                if genome is not None:
-                    genome.write(contig)
-                if index in variant_contigs:
-                    kept[contig.name] = contig.sequence
-                split = split_of[index]
-                if split is not None:
-                    transcripts = assembly.transcripts.get(contig.name, ())
-                    writers[split].write(contig, index, windowing(contig, transcripts, split))
-        counts = {split: writer.finish() for split, writer in writers.items()}
-        _check_windows(config, assemblies, counts, writers)
-        if kept:
-            write_variants(directory, assemblies[0], kept, config.variants)
-        manifests.write_manifest(directory, _manifest(config, assemblies, split_of, counts))
-    for split, count in counts.items():
-        bases = f"{count.windows:,} windows of {config.windows.length:,} bases"
-        _LOG.info("%s: %s, %.2f Mbp of genome", split, bases, count.covered / 1e6)
-    return out
+    target = open_target(config.out)
+    with explain_write_errors(target.name):
+        target.refuse_occupied()
+    found: list[Assembly] | list[WindowFile] = sources.get(config.source.name)(config.source)
+    plan = make_plan(config, found, target.work)
+    # Only to have its settings checked before any work.
+    windowings.get(config.windows.name)(config.windows, list(plan.splits))
+    variant_contigs = _check_extras(config, plan)
+    with explain_write_errors(target.name):
+        plan.directory.mkdir(parents=True, exist_ok=True)
+        taken = f"{target.name}: another conversion is writing it; wait for its end"
+        with locked(target.work / "lock", shared=config.part is not None, taken=taken):
+            dataset = _dataset_path(config, plan)
+            # It is there where only its publication was interrupted.
+            if config.part is not None or not dataset.exists():
+                try:
+                    _make_parts(config, plan, progress, merge_only)
+                except BaseException:
+                    # Another slice may be about to write there.
+                    if config.part is None:
+                        _remove_if_empty(plan)
+                    raise
+                if config.part is not None:
+                    return plan.directory
+                try:
+                    _merge(config, plan, variant_contigs, progress)
+                except UserError:
+                    # Other settings are needed. Slices of an array cost more than one run did.
+                    if not merge_only:
+                        shutil.rmtree(target.work, ignore_errors=True)
+                    raise
+            for piece in plan.pieces:
+                piece.path.unlink(missing_ok=True)
+            target.publish(dataset)
+    return config.out if config.out.startswith("s3://") else Path(config.out).expanduser()
 
 
-def _check_sources(config: ConvertConfig, assemblies: Sequence[Assembly]) -> None:
-    names = [assembly.name for assembly in assemblies]
-    if len(set(names)) < len(names):
-        raise UserError(f"two assemblies of one name among {', '.join(names)}; rename one")
+def _check_extras(config: ConvertConfig, plan: Plan) -> set[int]:
+    """Check what only one whole genome allows; return the contigs that variants are wanted of."""
+    assemblies = plan.assemblies
     for key, asked in (
         ("save_genome", config.save_genome),
         ("variants.contigs", bool(config.variants.contigs)),
     ):
-        if asked and (len(assemblies) > 1 or assemblies[0].pieces):
+        if asked and (len(assemblies) != 1 or assemblies[0].pieces):
             raise UserError(
                 f"'{key}' needs one assembly of whole contigs, and source '{config.source.name}' "
                 "gives several, or pieces; leave it out"
             )
+    return match_contigs(plan.contigs, config.variants.contigs, "variants.contigs")
 
 
-class _SplitWriter:
-    """The shards of one split, and the counts of what went into them."""
-
-    def __init__(self, directory: Path, length: int, shard_bytes: int):
-        self._length = length
-        self._shards = ShardWriter(directory, length, shard_bytes)
-        self._windows = self._soft_masked = self._unknown = self._covered = 0
-        self.longest = 0
-
-    def write(self, contig: Contig, index: int, chosen: Cut) -> None:
-        self.longest = max(self.longest, len(contig.sequence))
-        self._covered += covered(chosen.starts, self._length)
-        for first in range(0, len(chosen.starts), _BLOCK):
-            starts = chosen.starts[first : first + _BLOCK]
-            table = cut(chosen.sequence, starts, self._length, contig=index, offset=contig.start)
-            self._windows += len(table)
-            self._soft_masked += int(is_soft_masked(table["sequence"]).sum())
-            self._unknown += int((encode(table["sequence"]) == UNK).sum())
-            self._shards.write(table)
-
-    def finish(self) -> manifests.SplitCounts:
-        self._shards.finish()
-        return manifests.SplitCounts(
-            windows=self._windows,
-            bases=self._windows * self._length,
-            soft_masked=self._soft_masked,
-            unknown=self._unknown,
-            covered=self._covered,
+def _make_parts(config: ConvertConfig, plan: Plan, progress: bool, merge_only: bool) -> None:
+    """Make the parts of this slice that are not there yet."""
+    number, count = config.slice
+    mine = plan.pieces[number::count]
+    todo = [piece for piece in mine if not _is_finished(piece)]
+    if todo and merge_only:
+        raise UserError(
+            f"{len(todo)} of {len(mine)} parts are missing in {plan.directory}; run the slices "
+            "that make them (part=I/N) with the same settings and inputs first"
+        )
+    if len(todo) < len(mine):
+        _LOG.info("going on: %d of %d parts are finished", len(mine) - len(todo), len(mine))
+    unit = "B" if plan.files else "bp"
+    size = sum(piece.size for piece in todo)
+    with progress_bar("cutting windows", size, unit, progress) as advance:
+        run(
+            make_tasks(config, plan, todo),
+            config.workers or available_cores(),
+            lambda piece: advance(piece.size),
         )
 
 
-def _check_windows(
-    config: ConvertConfig,
-    assemblies: Sequence[Assembly],
-    counts: dict[str, manifests.SplitCounts],
-    writers: dict[str, _SplitWriter],
+def _is_finished(piece: Piece) -> bool:
+    try:
+        Part(piece.path).check()
+    except FileNotFoundError:
+        return False
+    except (ValueError, TypeError) as error:
+        _LOG.warning("%s: damaged (%s); it is made again", piece.path, error)
+        piece.path.unlink()
+        return False
+    return True
+
+
+def _dataset_path(config: ConvertConfig, plan: Plan) -> Path:
+    """Return where the finished dataset waits for its publication, by all of its settings."""
+    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in NOT_RECORDED}
+    drawn_by = [(each.name, each.species, each.weight) for each in plan.assemblies]
+    content = [settings, drawn_by, plan.split_of, [piece.path.name for piece in plan.pieces]]
+    return plan.directory / f"dataset-{digest(content)}"
+
+
+def _merge(config: ConvertConfig, plan: Plan, variant_contigs: set[int], progress: bool) -> None:
+    """Make the dataset's directory among the parts, under its name when it is on the disk."""
+    scratch = plan.directory / "merging"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        threads = min(config.workers or available_cores(), _MOST_THREADS)
+        windows = sum(Part(piece.path).info.windows for piece in plan.pieces)
+        with progress_bar("writing shards", windows, "windows", progress) as advance:
+            manifest = merge(config, plan, scratch, threads, advance)
+        if config.save_genome or variant_contigs:
+            _write_extras(config, plan, variant_contigs, scratch)
+        sync_directory(scratch)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    scratch.rename(_dataset_path(config, plan))
+    _report(manifest)
+
+
+def _write_extras(
+    config: ConvertConfig, plan: Plan, variant_contigs: set[int], directory: Path
 ) -> None:
-    empty = [split for split, count in counts.items() if not count.windows]
-    if not empty:
-        return
-    which = "no window at all" if len(empty) == len(counts) else f"no window in '{empty[0]}'"
-    longest = max(writers[split].longest for split in empty)
-    known = sum(len(ts) for assembly in assemblies for ts in assembly.transcripts.values())
-    raise UserError(
-        f"{which}: windowing '{config.windows.name}' cuts {config.windows.length:,} bases each, "
-        f"the longest contig there has {longest:,}, and the source has {known:,} transcripts; "
-        "check 'windows.length', 'splits' and the annotation"
-    )
+    """Write what needs the genome once more: its copy, and the derived variants."""
+    (assembly,) = plan.assemblies
+    wanted = {plan.contigs[index][1] for index in variant_contigs}
+    kept: dict[str, Bytes] = {}
+    with ExitStack() as stack:
+        genome = stack.enter_context(GenomeFile(directory)) if config.save_genome else None
+        for contig in assembly.contigs():
+            if genome is not None:
+                genome.write(contig)
+            if contig.name in wanted:
+                kept[contig.name] = contig.sequence
+    if kept:
+        write_variants(directory, assembly, kept, config.variants)
 
 
-def _manifest(
-    config: ConvertConfig,
-    assemblies: Sequence[Assembly],
-    split_of: Sequence[str | None],
-    counts: dict[str, manifests.SplitCounts],
-) -> manifests.Manifest:
-    lengths = [(a.name, name, size) for a in assemblies for name, size in a.lengths.items()]
-    return manifests.Manifest(
-        format_version=manifests.FORMAT_VERSION,
-        name=config.name,
-        window_length=config.windows.length,
-        alphabet_hash=ALPHABET_HASH,
-        code_version=__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        parameters=dataclasses.asdict(config),
-        sources=[
-            manifests.ManifestSource(assembly=assembly.name, **dataclasses.asdict(file))
-            for assembly in assemblies
-            for file in assembly.files
-        ],
-        contigs=[
-            manifests.ManifestContig(assembly=assembly, name=name, length=size, split=split)
-            for (assembly, name, size), split in zip(lengths, split_of, strict=True)
-        ],
-        splits=counts,
-    )
+def _report(manifest: Manifest) -> None:
+    for split, count in manifest.splits.items():
+        bases = f"{count.windows:,} windows of {manifest.window_length:,} bases"
+        _LOG.info("%s: %s, %.2f Mbp of genome", split, bases, count.covered / 1e6)
+        left = (count.duplicates_within, count.duplicates_across, count.thinned)
+        if any(left):
+            text = "%s: left out %s copies within it, %s of other splits, %s by caps or weights"
+            _LOG.info(text, split, *(f"{number:,}" for number in left))
+
+
+def _remove_if_empty(plan: Plan) -> None:
+    """Leave nothing behind where not even one part was finished."""
+    if {path.name for path in plan.directory.iterdir()} == {"lock"}:
+        shutil.rmtree(plan.directory, ignore_errors=True)

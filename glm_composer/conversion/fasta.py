@@ -6,9 +6,10 @@ letter: no line is ever a Python object. Line numbers are needed only by errors,
 only then.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
@@ -17,9 +18,24 @@ from glm_composer.conversion.files import open_stream
 from glm_composer.errors import UserError
 from glm_composer.sequence import IUPAC
 
-_BLOCK = 1 << 22
+T = TypeVar("T")
+
+# What stays in a core's cache is worked through faster.
+_BLOCK = 1 << 20
 _LETTERS = IUPAC + IUPAC.lower()
 _BLANK = b"\n\r"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where a record's sequence lies: bytes [start, end) of the decompressed file.
+
+    `length` counts its bases, which is less: line ends lie between them.
+    """
+
+    start: int
+    end: int
+    length: int
 
 
 def read_fasta(path: str | Path) -> Iterator[Contig]:
@@ -32,7 +48,47 @@ def read_fasta(path: str | Path) -> Iterator[Contig]:
             stream, text before the first header, header without a name, record without a sequence,
             two records of one name, a character outside the IUPAC nucleotide codes.
     """
+    for name, sequence, _, _ in _read(Path(path), _join):
+        yield Contig(name, np.frombuffer(sequence, dtype=np.uint8))
+
+
+def scan_fasta(path: str | Path) -> dict[str, Record]:
+    """Read a FASTA file through and return where its records lie, by name, in file order.
+
+    Raises:
+        UserError: as `read_fasta`.
+    """
+    records = _read(Path(path), lambda parts: sum(map(len, parts)))
+    return {name: Record(start, end, length) for name, length, start, end in records}
+
+
+def read_record(path: str | Path, name: str, record: Record) -> Contig:
+    """Read one contig of an uncompressed FASTA file that `scan_fasta` has been through.
+
+    Raises:
+        UserError: the file is missing, or no longer what it was.
+    """
     path = Path(path)
+    sequence = np.empty(record.length, dtype=np.uint8)
+    done = 0
+    with open_stream(path) as stream:
+        for start in range(stream.seek(record.start), record.end, _BLOCK):
+            letters = _without_line_ends(stream.read(min(_BLOCK, record.end - start)))
+            end = done + len(letters)
+            if end > record.length or letters.translate(None, _LETTERS):
+                done = -1
+                break
+            sequence[done:end] = np.frombuffer(letters, dtype=np.uint8)
+            done = end
+    if done != record.length:
+        raise UserError(f"{path}: changed while it was converted, at record '{name}'; start again")
+    return Contig(name, sequence)
+
+
+def _read(
+    path: Path, collect: Callable[[Iterator[bytes]], T]
+) -> Iterator[tuple[str, T, int, int]]:
+    """Yield each record's name, what `collect` makes of its letters, and where they lie."""
     seen: set[str] = set()
     with open_stream(path) as stream:
         scanner = _Scanner(path, stream)
@@ -45,10 +101,22 @@ def read_fasta(path: str | Path) -> Iterator[Contig]:
             if name in seen:
                 raise _error(path, header_at, f"second record named '{name}'; rename one")
             seen.add(name)
-            sequence = scanner.read_sequence(name)
-            if not sequence:
+            start = scanner.position
+            collected = collect(scanner.read_letters(name))
+            if not collected:
                 raise _error(path, header_at, f"record '{name}' has no sequence; is the file cut?")
-            yield Contig(name, np.frombuffer(sequence, dtype=np.uint8))
+            yield name, collected, start, scanner.position
+
+
+def _join(parts: Iterator[bytes]) -> bytearray:
+    sequence = bytearray()
+    for part in parts:
+        sequence += part
+    return sequence
+
+
+def _without_line_ends(text: bytes) -> bytes:
+    return text.replace(b"\n", b"").replace(b"\r", b"")
 
 
 class _Scanner:
@@ -103,18 +171,16 @@ class _Scanner:
         self._cursor += 1
         return b"".join(self._take_until(_BLANK))
 
-    def read_sequence(self, name: str) -> bytearray:
-        sequence = bytearray()
+    def read_letters(self, name: str) -> Iterator[bytes]:
         ends_line = True
         for part in self._take_until(b">"):
-            letters = part.replace(b"\n", b"").replace(b"\r", b"")
+            letters = _without_line_ends(part)
             if letters.translate(None, _LETTERS):
                 self._refuse(name, part)
-            sequence += letters
             ends_line = part.endswith((b"\n", b"\r")) if part else ends_line
+            yield letters
         if not ends_line and self.position < self.end:
             raise self._bad_letter(name, b">", self.position)
-        return sequence
 
     def _refuse(self, name: str, part: bytes) -> None:
         valid = np.zeros(256, dtype=bool)

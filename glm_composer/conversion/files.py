@@ -1,15 +1,16 @@
-"""Files in and out: plain or gzip streams, provenance, and writes that are complete or not there.
+"""Files in and out: plain or compressed streams, provenance, writes that are whole or not there.
 
 bgzip is gzip in many members. A bgzip file that was cut between two members is still valid gzip,
 so its end-of-file marker is checked as well: losing half a genome would go unnoticed otherwise.
 """
 
 import errno
+import fcntl
 import gzip
 import hashlib
+import io
+import logging
 import os
-import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +20,16 @@ from typing import BinaryIO, cast
 from glm_composer.conversion.assembly import SourceFile
 from glm_composer.errors import UserError
 
+_LOG = logging.getLogger(__name__)
 _GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 # SAM specification, section 4.1.2: the empty block that ends every bgzip file.
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
 @contextmanager
 def open_stream(path: Path) -> Iterator[BinaryIO]:
-    """Open a plain, gzip or bgzip file for reading bytes.
+    """Open a plain, gzip, bgzip or Zstandard file for reading bytes.
 
     Raises:
         UserError: the file is missing, unreadable or empty, or its compressed stream is cut or
@@ -38,6 +41,11 @@ def open_stream(path: Path) -> Iterator[BinaryIO]:
             if not head:
                 raise UserError(f"{path}: the file is empty; fetch or write it again")
             raw.seek(0)
+            if head.startswith(_ZSTD_MAGIC):
+                from glm_composer.conversion.zstandard_stream import open_zstandard
+
+                yield open_zstandard(path, raw)
+                return
             if not head.startswith(_GZIP_MAGIC):
                 yield raw
                 return
@@ -49,13 +57,13 @@ def open_stream(path: Path) -> Iterator[BinaryIO]:
                         "fetch or write it again"
                     )
                 raw.seek(0)
-            with gzip.GzipFile(fileobj=raw) as stream:
-                yield cast(BinaryIO, stream)
+            with gzip.GzipFile(fileobj=raw) as gzipped:
+                yield cast(BinaryIO, gzipped)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except EOFError:
         raise UserError(
-            f"{path}: truncated: the gzip stream ends early; fetch or write it again"
+            f"{path}: truncated: the compressed stream ends early; fetch or write it again"
         ) from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: damaged gzip stream ({error}); fetch it again") from None
@@ -63,22 +71,32 @@ def open_stream(path: Path) -> Iterator[BinaryIO]:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (1-based line number, line without its end) of a plain or gzip text file.
+def is_compressed(path: Path) -> bool:
+    """Return whether a file is gzip, bgzip or Zstandard, by its first bytes."""
+    with path.open("rb") as raw:
+        return raw.read(4).startswith((_GZIP_MAGIC, _ZSTD_MAGIC))
 
-    Lines end with `\\n` or `\\r\\n`.
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (1-based line number, line without its end) of a plain or compressed text file.
+
+    Lines end with `\\n`, `\\r\\n` or `\\r`, mixed; a byte order mark is left out.
 
     Raises:
         UserError: as `open_stream`, or a line is not UTF-8.
     """
     with open_stream(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                yield number, line.rstrip(b"\r\n").decode()
-            except UnicodeDecodeError:
-                raise UserError(
-                    f"{path}, line {number}: not UTF-8 text; is this the right file?"
-                ) from None
+        # Other bytes than UTF-8 pass as surrogates, so that their line can be named.
+        text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline=None)
+        for number, line in enumerate(text, start=1):
+            if not line.isascii():
+                try:
+                    line.encode()
+                except UnicodeEncodeError:
+                    raise UserError(
+                        f"{path}, line {number}: not UTF-8 text; is this the right file?"
+                    ) from None
+            yield number, line.removesuffix("\n").removeprefix("\ufeff" if number == 1 else "")
 
 
 def describe(
@@ -116,48 +134,38 @@ def sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def explain_write_errors(target: Path) -> Iterator[None]:
+def explain_write_errors(target: str | Path) -> Iterator[None]:
     """Turn an OSError met while writing into a UserError that names `target`."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            hint = "nothing was kept; free space, or choose another 'out'"
+            hint = "free space and run it again: it goes on from its finished parts"
         else:
-            hint = "nothing was kept; check 'out' and its permissions"
+            hint = "check 'out' and its permissions"
         raise UserError(
             f"{target}: cannot be written: {error.strerror or error}; {hint}"
         ) from None
 
 
 @contextmanager
-def written_aside(target: Path) -> Iterator[Path]:
-    """Give a sibling scratch directory that becomes `target` at the end, or vanishes on any error.
+def locked(path: Path, *, shared: bool, taken: str) -> Iterator[None]:
+    """Hold a lock on a file, which ends with this process, however it ends.
+
+    Args:
+        path: of the file, made where it is not there.
+        shared: let others hold it as well, if they share it too.
+        taken: what to say where somebody else holds it.
 
     Raises:
-        UserError: `target` exists and is not an empty directory.
+        UserError: somebody else holds it.
     """
-    refuse_occupied(target)
-    # Renaming onto a symbolic link would replace the link, so the directory behind it is meant.
-    target = target.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        yield scratch
-        # mkdtemp makes a private directory; a dataset is as readable as its parent.
-        scratch.chmod(target.parent.stat().st_mode & 0o777)
-        sync_directory(scratch)
-        scratch.rename(target)
-        sync_directory(target.parent)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-
-
-def refuse_occupied(target: Path) -> None:
-    """Raise a UserError where `target` is anything but absent or an empty directory."""
-    if target.is_dir() and not any(target.iterdir()):
-        return
-    if target.exists():
-        held = "already holds a dataset" if (target / "manifest.json").exists() else "is not empty"
-        raise UserError(f"{target}: {held}; delete it, or choose another 'out'")
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(taken) from None
+        except OSError as error:
+            # Some network file systems have no locks; two runs at once are then the user's care.
+            _LOG.warning("%s: cannot be locked (%s)", path, error.strerror)
+        yield

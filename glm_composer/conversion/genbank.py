@@ -25,7 +25,7 @@ from glm_composer.conversion.files import open_stream
 from glm_composer.errors import UserError
 from glm_composer.sequence import is_iupac
 
-_SUFFIXES = (".gb", ".gbk", ".gbff", ".genbank")
+SUFFIXES = (".gb", ".gbk", ".gbff", ".genbank")
 _LOG = logging.getLogger(__name__)
 
 Segments = tuple[tuple[int, int], ...]
@@ -70,9 +70,9 @@ def _texts(path: Path) -> Iterator[tuple[str, str, TextIO]]:
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            members = sorted(n for n in archive.namelist() if n.endswith(_SUFFIXES))
+            members = sorted(n for n in archive.namelist() if n.endswith(SUFFIXES))
             if not members:
-                raise UserError(f"{path}: no GenBank file ({', '.join(_SUFFIXES)}) in the archive")
+                raise UserError(f"{path}: no GenBank file ({', '.join(SUFFIXES)}) in the archive")
             for member in members:
                 with archive.open(member) as raw:
                     text = io.TextIOWrapper(raw, encoding="utf-8")
@@ -97,6 +97,7 @@ def _parse(source: str, text: TextIO) -> Iterator[Any]:
         while True:
             # Biopython only warns of a sequence that is cut or not as long as its LOCUS line says.
             with warnings.catch_warnings():
+                warnings.simplefilter("ignore", BiopythonParserWarning)
                 for message in ("Premature end", "Expected sequence length"):
                     warnings.filterwarnings("error", message, BiopythonParserWarning)
                 record = next(records, None)
@@ -107,7 +108,7 @@ def _parse(source: str, text: TextIO) -> Iterator[Any]:
         raise UserError(f"{source}: truncated ({error}); fetch it again") from None
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise UserError(f"{source}: damaged or truncated ({error}); fetch it again") from None
-    except (ValueError, AssertionError) as error:
+    except (ValueError, AssertionError, LookupError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split()) or "malformed record"
         raise UserError(f"{source}: not a readable GenBank file: {reason}") from None
 
@@ -140,6 +141,11 @@ def _transcripts(where: str, contig: str, record: Any) -> list[Transcript]:
     for feature in record.features:
         if feature.type not in ("mRNA", "CDS"):
             continue
+        if feature.location is None:
+            raise UserError(
+                f"{where}: the location of {feature.type} '{_gene_name(feature)}' cannot be "
+                "read; correct it"
+            )
         segments = _segments(feature)
         if segments is None or segments[-1][1] > len(record.seq):
             _LOG.warning(
@@ -196,7 +202,11 @@ def _transcript(contig: str, feature: Any, exons: Segments, cds: Segments) -> Tr
 
 
 def _gene(feature: Any) -> str:
+    return _gene_name(feature) or f"{feature.type}@{int(feature.location.start) + 1}"
+
+
+def _gene_name(feature: Any) -> str:
     for key in ("locus_tag", "gene", "protein_id"):
         if key in feature.qualifiers:
             return feature.qualifiers[key][0]
-    return f"{feature.type}@{int(feature.location.start) + 1}"
+    return ""

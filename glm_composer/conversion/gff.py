@@ -11,14 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
+
 from glm_composer.conversion.annotation import Transcript
 from glm_composer.conversion.annotation_rows import Row, RowChecker
 from glm_composer.conversion.files import numbered_lines
+from glm_composer.conversion.windows import merge
 
 _GTF_ATTRIBUTE = re.compile(r'([^\s;"]+)\s+(?:"([^"]*)"|([^\s;"]+))')
-_PARTS = {"exon", "CDS", "stop_codon"}
+# Row type -> what it adds to its transcript.
+_PARTS = {
+    "exon": "exons",
+    "CDS": "cds",
+    "stop_codon": "stops",
+    **dict.fromkeys(("five_prime_UTR", "three_prime_UTR", "5UTR", "3UTR", "UTR"), "utrs"),
+}
 Segments = tuple[tuple[int, int], ...]
+# The transcript's own comes before its gene's: a coding gene has transcripts that do not code.
 _BIOTYPES = ("transcript_biotype", "transcript_type", "biotype", "gene_biotype", "gene_type")
+_CODING_BIOTYPES = ("protein_coding", "mRNA")
 
 
 @dataclass(slots=True)
@@ -27,17 +38,18 @@ class _Draft:
 
     row: Row | None = None
     gene: str = ""
-    coding: bool = False
+    coding: bool | None = None
     exons: list[Row] = field(default_factory=list)
     cds: list[Row] = field(default_factory=list)
     stops: list[Row] = field(default_factory=list)
+    utrs: list[Row] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
-        {"exon": self.exons, "CDS": self.cds, "stop_codon": self.stops}[row.kind].append(row)
+        getattr(self, _PARTS[row.kind]).append(row)
 
     @property
     def parts(self) -> list[Row]:
-        return self.exons + self.cds + self.stops
+        return self.exons + self.cds + self.stops + self.utrs
 
 
 def read_gff3(
@@ -45,8 +57,9 @@ def read_gff3(
 ) -> list[Transcript]:
     """Read a GFF3 file, plain or gzip; a `##FASTA` section ends it.
 
-    A transcript is a feature with exon or CDS children, or of a type such as mRNA, transcript or
-    ncRNA; it codes if it has a CDS or its biotype says so.
+    A transcript is a feature with exon, CDS or UTR children, or of a type such as mRNA, transcript
+    or ncRNA. Its biotype says whether it codes; without one, whether it has a CDS. Without exon
+    rows, its CDS and UTRs make its exons.
 
     Args:
         path: the file.
@@ -61,6 +74,12 @@ def read_gff3(
     parents: dict[str, str] = {}
     parts: list[tuple[Row, list[str]]] = []
     for row in _rows(checker):
+        if "=" not in row.attributes and row.attributes.strip() not in ("", "."):
+            raise checker.error(
+                row.line,
+                f"attributes '{row.attributes[:40]}' are not GFF3's key=value; if they are GTF's, "
+                "name the file .gtf",
+            )
         about = _gff3_attributes(row.attributes)
         above = about["Parent"].split(",") if "Parent" in about else []
         if row.kind in _PARTS:
@@ -99,12 +118,19 @@ def read_gtf(
             continue
         about = {m[1]: m[2] or m[3] or "" for m in _GTF_ATTRIBUTE.finditer(row.attributes)}
         key = "gene_id" if row.kind == "gene" else "transcript_id"
+        bare = not about and row.kind not in _PARTS
+        if bare:
+            # AUGUSTUS writes the bare identifier; a transcript's gene is named by its exons.
+            about = {key: row.attributes.strip(), "gene_id": row.attributes.strip()}
         name, gene = about.get(key), about.get("gene_id")
         if not name or not gene:
             raise checker.error(row.line, f"a {row.kind} row without gene_id and {key}")
         # A gene may share its identifier with its transcript (yeast in Ensembl does).
-        draft = features.setdefault(f"{key} {name}", _Draft(gene=f"gene_id {gene}"))
-        draft.coding |= _says_coding(about)
+        draft = features.setdefault(f"{key} {name}", _Draft())
+        if not bare or not draft.gene:
+            draft.gene = f"gene_id {gene}"
+        if draft.coding is None:
+            draft.coding = _says_coding(about)
         if row.kind in _PARTS:
             draft.add(row)
         elif draft.row is not None:
@@ -143,8 +169,9 @@ def _is_known(kind: str) -> bool:
     return kind.endswith(("gene", "RNA", "transcript"))
 
 
-def _says_coding(about: Mapping[str, str]) -> bool:
-    return any(about.get(key) == "protein_coding" for key in _BIOTYPES)
+def _says_coding(about: Mapping[str, str]) -> bool | None:
+    said = next((about[key] for key in _BIOTYPES if key in about), None)
+    return None if said is None else said in _CODING_BIOTYPES
 
 
 def _finish(checker: RowChecker, features: Mapping[str, _Draft]) -> list[Transcript]:
@@ -176,6 +203,9 @@ def _transcript(checker: RowChecker, name: str, draft: _Draft) -> Transcript:
                 part.line, f"{part.kind} leaves its transcript '{name}' (line {first.line})"
             )
     exons, cds = _segments(draft.exons), _join_stop(_segments(draft.cds), _segments(draft.stops))
+    if draft.utrs and not exons:
+        joined = merge(np.array([*cds, *_segments(draft.utrs)], dtype=np.int64))
+        exons = tuple((int(begin), int(stop)) for begin, stop in joined)
     return Transcript(
         contig=first.contig,
         start=start,
@@ -183,7 +213,7 @@ def _transcript(checker: RowChecker, name: str, draft: _Draft) -> Transcript:
         strand=first.strand,
         name=name.removeprefix("transcript_id ").removeprefix("gene_id "),
         gene=draft.gene.removeprefix("gene_id "),
-        coding=bool(cds) or draft.coding,
+        coding=bool(cds) if draft.coding is None else draft.coding,
         exons=exons or cds,
         cds=cds,
     )

@@ -32,12 +32,13 @@ class ManifestSource:
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestContig:
-    """One contig; `split` is None where the configuration leaves it out."""
+    """One contig; `split` is None where it is left out, `species` where none was given."""
 
     assembly: str
     name: str
     length: int
     split: str | None
+    species: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,10 @@ class SplitCounts:
         soft_masked: lower-case bases among them.
         unknown: N and other IUPAC codes among them.
         covered: distinct genome positions among them (windows may overlap).
+        duplicates_within: windows left out because this split has their like (same bases, on
+            either strand and in any case).
+        duplicates_across: windows left out because another split has their like.
+        thinned: windows left out by caps and weights.
     """
 
     windows: int
@@ -57,6 +62,9 @@ class SplitCounts:
     soft_masked: int
     unknown: int
     covered: int
+    duplicates_within: int = 0
+    duplicates_across: int = 0
+    thinned: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""The bar of a conversion: bases done, rate and time left."""
+"""The bar of a conversion: what is done, rate and time left."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -15,26 +15,26 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from glm_composer.conversion.assembly import Assembly, Contig
-
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("? Mbp/s" if speed is None else f"{speed / 1e6:.1f} Mbp/s")
+        unit = task.fields["unit"]
+        return Text(f"? M{unit}/s" if speed is None else f"{speed / 1e6:.2f} M{unit}/s")
 
 
 @contextmanager
-def contigs_with_progress(
-    assemblies: Sequence[Assembly], visible: bool
-) -> Iterator[Iterator[tuple[Assembly, Contig]]]:
-    """Give an iterator over the contigs of all assemblies that moves a bar on stderr along."""
-    starts: dict[tuple[str, str], int] = {}
-    total = 0
-    for assembly in assemblies:
-        for name, length in assembly.lengths.items():
-            starts[assembly.name, name] = total
-            total += length
+def progress_bar(
+    description: str, total: int, unit: str, visible: bool
+) -> Iterator[Callable[[int], None]]:
+    """Show a bar on stderr, and give a function that moves it on by so much.
+
+    Args:
+        description: of the work.
+        total: how much there is to do.
+        unit: of that, in the singular and short, as in `bp`.
+        visible: whether to show it.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -43,14 +43,6 @@ def contigs_with_progress(
         TimeRemainingColumn(),
     )
     bar = Progress(*columns, console=Console(stderr=True), disable=not visible)
-    task = bar.add_task("", total=total)
-
-    def contigs() -> Iterator[tuple[Assembly, Contig]]:
-        for assembly in assemblies:
-            for contig in assembly.contigs():
-                bar.update(task, description=f"{assembly.name} {contig.name}")
-                yield assembly, contig
-                bar.update(task, completed=starts[assembly.name, contig.name] + contig.end)
-
+    task = bar.add_task(description, total=total, unit=unit)
     with bar:
-        yield contigs()
+        yield lambda done: bar.update(task, advance=done)

@@ -6,21 +6,69 @@ array *is* the bytes of its rows. That is why shards are written here and not by
 yeast, and which encodes one value at a time (95k windows/s against millions). The bytes are the
 same, shard for shard and index for index; tests/conversion/test_shards.py holds us to that.
 
+With compression a shard's file is that layout, compressed as a whole; the index tells both sizes.
+
 Layout of a shard (MDS version 2, little-endian): uint32 rows n; uint32 offsets [n + 1] from the
 start of the file; a json of the columns; n rows. Columns lie in order of their names.
 """
 
+import hashlib
 import json
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from glm_composer.conversion.files import sync_directory, write_durably
 from glm_composer.sequence import Bytes
 
 Table = NDArray[np.void]
+
+HASHES = ("md5", "sha1", "sha256", "xxh128", "xxh3_64", "xxh64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardFormat:
+    """How windows of one split lie on the disk.
+
+    Attributes:
+        length: window length in bases.
+        shard_bytes: upper bound of a shard's size before compression, below 4 GiB (offsets are
+            uint32).
+        compression: None, "zstd", or "zstd:LEVEL".
+        hashes: names of the hashes of every shard file in the index, sorted, out of `HASHES`.
+    """
+
+    length: int
+    shard_bytes: int
+    compression: str | None = None
+    hashes: tuple[str, ...] = ()
+
+    def columns(self) -> dict[str, Any]:
+        """Return the description of the rows, as headers and index hold it."""
+        fields = row_type(self.length)
+        return {
+            "version": 2,
+            "format": "mds",
+            "compression": self.compression,
+            "hashes": list(self.hashes),
+            "size_limit": self.shard_bytes,
+            "column_names": list(fields.names or ()),
+            "column_encodings": ["uint32", f"ndarray:uint8:{self.length}", "int64", "int8"],
+            "column_sizes": [fields[name].itemsize for name in fields.names or ()],
+        }
+
+    def rows_per_shard(self) -> int:
+        """Return how many windows fit into a shard (may be 0)."""
+        config = json.dumps(self.columns(), sort_keys=True)
+        row_bytes = row_type(self.length).itemsize
+        return (self.shard_bytes - 8 - len(config)) // (row_bytes + 4)
 
 
 def row_type(length: int) -> np.dtype[np.void]:
@@ -62,74 +110,117 @@ class ShardWriter:
     Args:
         directory: where to write; created, must not exist.
         length: window length in bases.
-        shard_bytes: upper bound of a shard file's size, below 4 GiB (offsets are uint32).
+        shard_bytes: as in `ShardFormat`.
+        compression: as in `ShardFormat`.
+        hashes: as in `ShardFormat`.
+        threads: where shards are hashed, compressed and written; here and now where not given.
+        most_ahead: how many shards may wait for `threads`.
     """
 
-    def __init__(self, directory: Path, length: int, shard_bytes: int):
+    def __init__(
+        self,
+        directory: Path,
+        length: int,
+        shard_bytes: int,
+        *,
+        compression: str | None = None,
+        hashes: Sequence[str] = (),
+        threads: Executor | None = None,
+        most_ahead: int = 2,
+    ):
         self.directory = directory
-        self.columns = _columns(length, shard_bytes)
-        self._config = json.dumps(self.columns, sort_keys=True).encode()
-        self._row_bytes = row_type(length).itemsize
-        self.rows_per_shard = rows_per_shard(length, shard_bytes)
-        self._waiting: list[Table] = []
-        self._rows_waiting = 0
-        self._shards: list[dict[str, Any]] = []
+        self._form = ShardFormat(
+            length=length, shard_bytes=shard_bytes, compression=compression, hashes=tuple(hashes)
+        )
+        self._threads = threads
+        self._most_ahead = most_ahead
+        self.rows_per_shard = self._form.rows_per_shard()
+        self._entries: list[dict[str, Any]] = []
+        self._ahead: deque[tuple[Future[dict[str, Any]], Table]] = deque()
+        # Used again and again: fresh memory costs the kernel more time than the rows cost us.
+        self._free: list[Table] = []
+        self._rows = self._new_buffer()
+        self._filled = 0
+        self._count = 0
         directory.mkdir()
 
     def write(self, table: Table) -> None:
         """Append a table [n] of the `row_type`; whole shards go to disk at once."""
-        self._waiting.append(table)
-        self._rows_waiting += len(table)
-        if self._rows_waiting < self.rows_per_shard:
-            return
-        rows = np.concatenate(self._waiting)
-        full = len(rows) - len(rows) % self.rows_per_shard
-        for start in range(0, full, self.rows_per_shard):
-            self._flush(rows[start : start + self.rows_per_shard])
-        # A copy, or the tail would keep the whole array alive.
-        self._waiting = [rows[full:].copy()]
-        self._rows_waiting = len(rows) - full
+        done = 0
+        while done < len(table):
+            room = min(self.rows_per_shard - self._filled, len(table) - done)
+            self._rows[self._filled : self._filled + room] = table[done : done + room]
+            self._filled += room
+            done += room
+            if self._filled == self.rows_per_shard:
+                self._flush()
 
     def finish(self) -> None:
         """Write what is left and the index; the writer is then used up."""
-        if self._rows_waiting:
-            self._flush(np.concatenate(self._waiting))
-        index = {"version": 2, "shards": self._shards}
+        if self._filled:
+            self._flush()
+        while self._ahead:
+            self._collect()
+        index = {"version": 2, "shards": self._entries}
         write_durably(self.directory / "index.json", json.dumps(index, sort_keys=True).encode())
         sync_directory(self.directory)
 
-    def _flush(self, rows: Table) -> None:
-        header = 4 + 4 * (len(rows) + 1) + len(self._config)
-        offsets = header + self._row_bytes * np.arange(len(rows) + 1, dtype=np.int64)
-        name = f"shard.{len(self._shards):05}.mds"
-        write_durably(
-            self.directory / name,
-            np.uint32(len(rows)).tobytes(),
-            offsets.astype("<u4").tobytes(),
-            self._config,
-            rows.tobytes(),
-        )
-        raw = {"basename": name, "bytes": int(offsets[-1]), "hashes": {}}
-        self._shards.append(
-            {"samples": len(rows), "raw_data": raw, "zip_data": None, **self.columns}
-        )
+    def _flush(self) -> None:
+        work = (self.directory, self._count, self._rows[: self._filled], self._form)
+        self._count += 1
+        self._filled = 0
+        if self._threads is None:
+            self._entries.append(_write_shard(*work))
+            return
+        self._ahead.append((self._threads.submit(_write_shard, *work), self._rows))
+        while len(self._ahead) > self._most_ahead:
+            self._collect()
+        self._rows = self._free.pop() if self._free else self._new_buffer()
+
+    def _collect(self) -> None:
+        future, buffer = self._ahead.popleft()
+        self._entries.append(future.result())
+        self._free.append(buffer)
+
+    def _new_buffer(self) -> Table:
+        return np.empty(self.rows_per_shard, dtype=row_type(self._form.length))
 
 
-def rows_per_shard(length: int, shard_bytes: int) -> int:
-    """Return how many windows of `length` bases fit into a shard of `shard_bytes` (may be 0)."""
-    config = json.dumps(_columns(length, shard_bytes), sort_keys=True)
-    return (shard_bytes - 8 - len(config)) // (row_type(length).itemsize + 4)
+def _write_shard(directory: Path, number: int, rows: Table, form: ShardFormat) -> dict[str, Any]:
+    """Write one shard's file and return its entry in the index."""
+    columns = form.columns()
+    config = json.dumps(columns, sort_keys=True).encode()
+    header = 4 + 4 * (len(rows) + 1) + len(config)
+    offsets = header + rows.itemsize * np.arange(len(rows) + 1, dtype=np.int64)
+    head = np.uint32(len(rows)).tobytes() + offsets.astype("<u4").tobytes() + config
+    raw = (head, rows.view(np.uint8).data)
+    name = f"shard.{number:05}.mds"
+    entry = {"samples": len(rows), "raw_data": _describe(name, raw, form), **columns}
+    if form.compression is None:
+        write_durably(directory / name, *raw)
+        return {**entry, "zip_data": None}
+    # The very library that Streaming compresses with, so that the bytes are the same.
+    import zstd
+
+    _, _, level = form.compression.partition(":")
+    packed = zstd.compress(b"".join(raw), int(level or 3))
+    write_durably(directory / f"{name}.zstd", packed)
+    return {**entry, "zip_data": _describe(f"{name}.zstd", (packed,), form)}
 
 
-def _columns(length: int, shard_bytes: int) -> dict[str, Any]:
-    fields = row_type(length)
+def _describe(name: str, parts: Sequence[bytes | memoryview], form: ShardFormat) -> dict[str, Any]:
+    hashes = {algorithm: new_hash(algorithm) for algorithm in form.hashes}
+    for each in hashes.values():
+        for part in parts:
+            each.update(part)
     return {
-        "version": 2,
-        "format": "mds",
-        "compression": None,
-        "hashes": [],
-        "size_limit": shard_bytes,
-        "column_names": list(fields.names or ()),
-        "column_encodings": ["uint32", f"ndarray:uint8:{length}", "int64", "int8"],
-        "column_sizes": [fields[name].itemsize for name in fields.names or ()],
+        "basename": name,
+        "bytes": sum(map(len, parts)),
+        "hashes": {algorithm: each.hexdigest() for algorithm, each in hashes.items()},
     }
+
+
+def new_hash(algorithm: str) -> Any:
+    """Return a fresh hash object, as hashlib's, of one of `HASHES`."""
+    library: Any = xxhash if algorithm.startswith("xxh") else hashlib
+    return getattr(library, algorithm)()

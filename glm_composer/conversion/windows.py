@@ -7,8 +7,11 @@ overlap or touch, as `merge` returns them.
 import numpy as np
 from numpy.typing import NDArray
 
+from glm_composer.sequence import Bytes, look_up
+
 Intervals = NDArray[np.int64]
 Positions = NDArray[np.int64]
+_BLOCK = 1 << 18
 
 
 def merge(intervals: Intervals) -> Intervals:
@@ -22,6 +25,17 @@ def merge(intervals: Intervals) -> Intervals:
     return np.stack([ordered[first, 0], reach[last]], axis=1)
 
 
+def pad(intervals: Intervals, flank: int) -> Intervals:
+    """Widen intervals [n, 2] by `flank` on either side; they may leave the contig."""
+    return intervals + np.array([-flank, flank], dtype=np.int64)
+
+
+def clip(intervals: Intervals, limit: int) -> Intervals:
+    """Return what any intervals [n, 2] have inside [0, limit); what has nothing there goes."""
+    inside = np.clip(intervals, 0, limit)
+    return inside[inside[:, 0] < inside[:, 1]]
+
+
 def expand(intervals: Intervals, width: int, limit: int) -> Intervals:
     """Widen intervals [n, 2] shorter than `width` around their middle; the result is not merged.
 
@@ -33,6 +47,16 @@ def expand(intervals: Intervals, width: int, limit: int) -> Intervals:
     end = start + (intervals[:, 1] - intervals[:, 0]) + missing
     shift = np.where(missing > 0, np.maximum(0, -start) - np.maximum(0, end - limit), 0)
     return np.clip(np.stack([start + shift, end + shift], axis=1), 0, limit)
+
+
+def expand_evenly(intervals: Intervals, width: int) -> Intervals:
+    """Widen intervals [n, 2] shorter than `width` alike on both sides, beyond any contig's end.
+
+    An odd number of missing bases is rounded up, so such an interval gets one base too many.
+    """
+    missing = np.maximum(0, width - (intervals[:, 1] - intervals[:, 0]))
+    half = (missing + 1) // 2
+    return intervals + np.stack([-half, half], axis=1)
 
 
 def subtract(intervals: Intervals, holes: Intervals) -> Intervals:
@@ -65,6 +89,28 @@ def find_runs(mask: NDArray[np.bool_]) -> Intervals:
     if len(mask) and mask[-1]:
         edges = np.append(edges, len(mask))
     return edges.astype(np.int64).reshape(-1, 2)
+
+
+def label_runs(sequence: Bytes, labels: Bytes) -> tuple[Intervals, Bytes]:
+    """Cut a sequence into maximal runs of letters of one label.
+
+    Works through blocks that stay in a core's cache, so a chromosome costs no memory of its size.
+
+    Args:
+        sequence: uint8 ASCII [length].
+        labels: the label of every letter: uint8 [256].
+
+    Returns:
+        Touching intervals [n, 2] from the first to the last letter, and their labels [n].
+    """
+    edges = [np.zeros(min(1, len(sequence)), dtype=np.int64)]
+    for first in range(0, len(sequence), _BLOCK):
+        # One more, to see a change at the block's edge.
+        block = look_up(labels, sequence[first : first + _BLOCK + 1])
+        edges.append(np.flatnonzero(block[1:] != block[:-1]) + (first + 1))
+    starts = np.concatenate(edges)
+    ends = np.append(starts[1:], len(sequence)) if len(starts) else starts
+    return np.stack([starts, ends], axis=1), labels[sequence[starts]]
 
 
 def count_inside(intervals: Intervals, starts: Positions, width: int) -> NDArray[np.int64]:

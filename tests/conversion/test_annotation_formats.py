@@ -2,16 +2,30 @@
 
 import gzip
 import logging
+import re
+import shutil
+from dataclasses import replace
 
 import pytest
+from Bio.Seq import Seq
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from glm_composer.conversion.annotation import Transcript
 from glm_composer.conversion.bed import read_bed
+from glm_composer.conversion.fasta import read_fasta
+from glm_composer.conversion.fetch import fetch
 from glm_composer.conversion.genbank import read_genbank
 from glm_composer.conversion.gff import read_gff3, read_gtf
+from glm_composer.conversion.sources.package import DROSOPHILA_CHR2R
 from glm_composer.errors import UserError
 
 LENGTHS = {"chr1": 1000, "chr2": 500}
+AUGUSTUS = replace(
+    DROSOPHILA_CHR2R,
+    member="usr/share/doc/augustus/tutorial/results/augustus.abinitio.gff",
+    member_sha256="fbf05a49b5148562a4f86795fb439122f2032cf515d7f590f08fbe5d6653f277",
+)
 SIGN = {1: "+", -1: "-"}
 
 
@@ -219,3 +233,137 @@ def test_truncated_gzip_and_binary(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="line 1: not UTF-8"):
         read_gff3(path, LENGTHS)
+
+
+def test_biotypes_decide_and_the_transcript_s_own_comes_first(tmp_path):
+    path = tmp_path / "a.gtf"
+    ensembl = (
+        'gene_id "g"; gene_biotype "protein_coding"; transcript_id "{}"; transcript_biotype "{}";'
+    )
+    rows = [
+        ("exon", ensembl.format("kept", "protein_coding")),
+        ("exon", ensembl.format("intron", "retained_intron")),
+        ("CDS", ensembl.format("decay", "nonsense_mediated_decay")),
+        # NCBI's word, and a segment that has a CDS but is no mRNA.
+        ("exon", 'gene_id "g"; transcript_id "ncbi"; transcript_biotype "mRNA";'),
+        ("CDS", 'gene_id "g"; transcript_id "v"; transcript_biotype "V_gene_segment";'),
+        ("CDS", 'gene_id "g"; transcript_id "plain";'),
+    ]
+    path.write_text("".join(gff_row("chr1", kind, 0, 9, "+", about) for kind, about in rows))
+    coding = {t.name: t.coding for t in read_gtf(path, LENGTHS)}
+    assert [name for name, is_coding in coding.items() if is_coding] == ["kept", "ncbi", "plain"]
+    assert len(coding) == 6
+
+
+def test_utr_rows_make_exons_where_there_are_none(tmp_path):
+    path = tmp_path / "a.gff3"
+    path.write_text(
+        gff_row("chr1", "mRNA", 0, 90, "+", "ID=t")
+        + gff_row("chr1", "five_prime_UTR", 0, 20, "+", "Parent=t")
+        + gff_row("chr1", "CDS", 20, 30, "+", "Parent=t")
+        + gff_row("chr1", "CDS", 50, 60, "+", "Parent=t")
+        + gff_row("chr1", "three_prime_UTR", 60, 70, "+", "Parent=t")
+        + gff_row("chr1", "three_prime_UTR", 80, 90, "+", "Parent=t")
+        # Where there are exons they are what counts.
+        + gff_row("chr2", "mRNA", 0, 40, "-", "ID=u")
+        + gff_row("chr2", "exon", 0, 40, "-", "Parent=u")
+        + gff_row("chr2", "five_prime_UTR", 30, 40, "-", "Parent=u")
+        + gff_row("chr2", "CDS", 0, 30, "-", "Parent=u")
+    )
+    first, second = read_gff3(path, LENGTHS)
+    assert first.exons == ((0, 30), (50, 70), (80, 90))
+    assert first.cds == ((20, 30), (50, 60))
+    assert second.exons == ((0, 40),)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", None])
+def test_line_ends_of_any_kind_and_mixed(end, tmp_path):
+    lines = [gff_row("chr1", "mRNA", i, i + 9, "+", f"ID=t{i}").strip() for i in range(9)]
+    ends = [end] * 9 if end else ["\n", "\r\n", "\r"] * 3
+    path = tmp_path / "a.gff3"
+    path.write_bytes(
+        b"\xef\xbb\xbf"
+        + b"##"
+        # A header of a megabyte.
+        + b"x" * (1 << 20)
+        + b"\n"
+        + "".join(line + e for line, e in zip(lines, ends, strict=True)).encode()
+    )
+    assert [t.name for t in read_gff3(path, LENGTHS)] == [f"t{i}" for i in range(9)]
+    path.write_bytes(path.read_bytes() + b"chr1\tx\n")
+    with pytest.raises(UserError, match=r"line 11: 2 tab-separated columns instead of 9"):
+        read_gff3(path, LENGTHS)
+
+
+READERS = {"gff3": read_gff3, "gtf": read_gtf, "bed": read_bed}
+WHOLE = {
+    "gff3": OK
+    + gff_row("chr1", "mRNA", 100, 200, "+", "ID=t;Parent=g")
+    + gff_row("chr1", "exon", 100, 150, "+", "Parent=t")
+    + gff_row("chr1", "CDS", 120, 150, "+", "Parent=t"),
+    "gtf": gff_row("chr2", "exon", 10, 90, "-", 'gene_id "g"; transcript_id "t";')
+    + gff_row("chr2", "CDS", 20, 80, "-", 'gene_id "g"; transcript_id "t";')
+    + gff_row("chr2", "stop_codon", 17, 20, "-", 'gene_id "g"; transcript_id "t";'),
+    "bed": "chr1\t0\t100\tt\t0\t+\t10\t90\t0\t2\t30,40,\t0,60,\nchr2\t5\t9\tu\t0\t-\n",
+}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from(list(READERS)),
+    at=st.integers(0, 250),
+    gone=st.integers(0, 20),
+    put=st.binary(max_size=6) | st.sampled_from([b"\t", b"\r", b"\n", b"-1", b"99999", b"chr9"]),
+)
+def test_any_damage_gives_transcripts_on_the_genome_or_one_line(
+    kind, at, gone, put, tmp_path_factory
+):
+    path = tmp_path_factory.mktemp("any") / f"a.{kind}"
+    whole = WHOLE[kind].encode()
+    path.write_bytes(whole[:at] + put + whole[at + gone :] or b"x")
+    try:
+        found, message = READERS[kind](path, LENGTHS), ""
+    except UserError as error:
+        found, message = [], str(error)
+    assert bool(found) != message.startswith(str(path))
+    assert "\n" not in message
+    for t in found:
+        assert 0 <= t.start < t.end <= LENGTHS[t.contig]
+        assert t.strand in (1, -1)
+        for segments in (t.exons, t.cds):
+            assert list(segments) == sorted(segments)
+            assert all(t.start <= s < e <= t.end for s, e in segments)
+
+
+def test_gtf_called_gff3_is_not_taken_for_a_thousand_genes(tmp_path):
+    path = tmp_path / "a.gff"
+    path.write_text(OK + gff_row("chr1", "exon", 0, 9, "+", TX))
+    with pytest.raises(UserError, match=r"line 2: attributes 'gene_id .* name the file \.gtf"):
+        read_gff3(path, LENGTHS)
+
+
+def test_augustus_s_genes_translate_to_its_own_proteins(tmp_path):
+    """Both strands, introns, UTRs and its bare identifiers, on the fly's chromosome."""
+    if not shutil.which("apt-get"):
+        pytest.skip("augustus-doc is a Debian package, and this machine has no apt-get")
+    try:
+        fasta, predicted = fetch(DROSOPHILA_CHR2R).path, fetch(AUGUSTUS).path
+    except UserError as error:
+        pytest.skip(f"this test needs augustus-doc, and it cannot be fetched: {error}")
+    (contig,) = read_fasta(fasta)
+    text = predicted.read_text()
+    comments = "".join(line.removeprefix("# ") for line in text.split("\n") if line[:2] == "# ")
+    proteins = re.findall(r"protein sequence = \[([A-Z]+)\]", comments)
+    path = tmp_path / "augustus.gtf"
+    path.write_text(text)
+    found = {t.name: t for t in read_gtf(path, {"chr2R": len(contig.sequence)})}
+    assert len(found) == len(proteins) == 77
+    with_utrs = 0
+    for number, protein in enumerate(proteins, start=1):
+        t = found[f"g{number}.t1"]
+        assert (t.gene, t.coding) == (f"g{number}", True)
+        bases = Seq(b"".join(contig.sequence[s:e].tobytes() for s, e in t.cds))
+        coding = bases if t.strand > 0 else bases.reverse_complement()
+        assert str(coding.translate(to_stop=True)) == protein
+        with_utrs += t.exons[0][0] < t.cds[0][0] and t.cds[-1][1] < t.exons[-1][1]
+    assert with_utrs > 60

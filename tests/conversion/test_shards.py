@@ -2,11 +2,12 @@
 
 import filecmp
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from glm_composer.conversion.shards import ShardWriter, cut, row_type, rows_per_shard
+from glm_composer.conversion.shards import ShardFormat, ShardWriter, cut, row_type
 from glm_composer.data.shards import Shards
 from glm_composer.errors import UserError
 
@@ -24,19 +25,35 @@ def table():
     return rows
 
 
-def write(directory, table, shard_bytes, batch=170):
-    writer = ShardWriter(directory, LENGTH, shard_bytes)
+def rows_per_shard(shard_bytes, length=LENGTH):
+    return ShardFormat(length=length, shard_bytes=shard_bytes).rows_per_shard()
+
+
+def write(directory, table, shard_bytes, batch=170, **options):
+    writer = ShardWriter(directory, LENGTH, shard_bytes, **options)
     for first in range(0, len(table), batch):
         writer.write(table[first : first + batch])
     writer.finish()
 
 
 @pytest.mark.parametrize("shard_bytes", [2_000, 10_000, 1 << 20])
-@pytest.mark.parametrize("batch", [1, 170, 1000])
-def test_files_equal_those_of_the_stock_writer(table, shard_bytes, batch, tmp_path):
+@pytest.mark.parametrize(
+    ("batch", "options"),
+    [
+        (1, {}),
+        (170, {"compression": "zstd:7", "hashes": ["sha1", "xxh64"]}),
+        (1000, {"compression": "zstd"}),
+    ],
+)
+@pytest.mark.parametrize("threads", [0, 2])
+def test_files_equal_those_of_the_stock_writer(
+    table, shard_bytes, batch, options, threads, tmp_path
+):
     from streaming import MDSWriter
 
-    write(tmp_path / "ours", table, shard_bytes, batch)
+    with ThreadPoolExecutor(2) as pool:
+        here = {"threads": pool} if threads else {}
+        write(tmp_path / "ours", table, shard_bytes, batch, **options, **here)
     columns = {
         "sequence": f"ndarray:uint8:{LENGTH}",
         "contig": "uint32",
@@ -44,7 +61,11 @@ def test_files_equal_those_of_the_stock_writer(table, shard_bytes, batch, tmp_pa
         "strand": "int8",
     }
     with MDSWriter(
-        columns=columns, out=str(tmp_path / "stock"), size_limit=shard_bytes, max_workers=1
+        columns=columns,
+        out=str(tmp_path / "stock"),
+        size_limit=shard_bytes,
+        max_workers=1,
+        **options,
     ) as stock:
         for row in table:
             stock.write({name: row[name] for name in columns})
@@ -73,7 +94,7 @@ def test_shards_respect_their_size_and_rows_come_back(table, tmp_path):
     sizes = [(tmp_path / "s" / e["raw_data"]["basename"]).stat().st_size for e in index["shards"]]
     assert sizes == [e["raw_data"]["bytes"] for e in index["shards"]]
     assert max(sizes) <= 4_000 < max(sizes) + row_type(LENGTH).itemsize + 4
-    assert {e["samples"] for e in index["shards"][:-1]} == {rows_per_shard(LENGTH, 4_000)}
+    assert {e["samples"] for e in index["shards"][:-1]} == {rows_per_shard(4_000)}
     assert (Shards(tmp_path / "s").gather() == table).all()
     picks = np.array([999, 0, 500, 500, 71])
     assert (Shards(tmp_path / "s").gather(picks) == table[picks]).all()
@@ -99,4 +120,4 @@ def test_cut_takes_slices_with_their_positions():
 
 
 def test_a_window_that_does_not_fit_a_shard():
-    assert rows_per_shard(512, 500) < 1 <= rows_per_shard(512, 1000)
+    assert rows_per_shard(500, 512) < 1 <= rows_per_shard(1000, 512)

@@ -3,14 +3,11 @@
 import numpy as np
 import pytest
 
+from glm_composer.conversion import features
 from glm_composer.conversion.annotation import Transcript
 from glm_composer.conversion.assembly import Contig
 from glm_composer.conversion.genbank import read_genbank
-from glm_composer.conversion.windowings.promoters import (
-    Promoters,
-    promoter_intervals,
-    promoters,
-)
+from glm_composer.conversion.windowings.promoters import Promoters, promoters
 from glm_composer.conversion.windowings.tiles import Tiles, tiles
 from glm_composer.errors import UserError
 from glm_composer.registry import windowings
@@ -58,7 +55,7 @@ def test_tiles_stride_by_split():
 
 
 def test_promoter_intervals_mirror_on_the_minus_strand():
-    intervals = promoter_intervals([transcript(100, 1), transcript(100, -1)], 5, 3)
+    intervals = features.promoters([transcript(100, 1), transcript(100, -1)], 5, 3)
     # Plus: 95..102, the TSS sixth. Minus: 98..105; read backwards the TSS is sixth as well.
     assert intervals.tolist() == [[95, 103], [98, 106]]
 

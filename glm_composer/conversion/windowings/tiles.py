@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from glm_composer.conversion.annotation import Transcript
 from glm_composer.conversion.assembly import Contig
+from glm_composer.conversion.randomness import generator
 from glm_composer.conversion.windowings import Cut, Windowing
-from glm_composer.conversion.windows import Intervals, count_inside, find_runs, tile
+from glm_composer.conversion.windowings.regions import unknown_runs
+from glm_composer.conversion.windows import count_inside, tile
 from glm_composer.errors import UserError
 from glm_composer.registry import windowings
-from glm_composer.sequence import UNK, Bytes, encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +25,17 @@ class Tiles:
         length: window length in bases.
         stride: bases from one window's start to the next: one number, or one for each split (a
             smaller one than `length` makes windows overlap, for more phases in training).
+        jitter: largest number of bases by which a window is moved, either way, at random; it stays
+            inside the contig.
+        seed: of the jitter; each contig draws by its own name.
         max_unknown: largest share of N and other IUPAC codes in a window that is kept.
     """
 
     name: str = "tiles"
     length: PositiveInt = 512
     stride: PositiveInt | dict[str, PositiveInt] = 512
+    jitter: NonNegativeInt = 0
+    seed: NonNegativeInt = 0
     max_unknown: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
@@ -41,7 +47,11 @@ def tiles(settings: Tiles, splits: Sequence[str]) -> Windowing:
     def cut(contig: Contig, transcripts: Sequence[Transcript], split: str) -> Cut:
         whole = np.array([[0, len(contig.sequence)]], dtype=np.int64)
         starts = tile(whole, settings.length, strides[split])
-        unknown = count_inside(_unknown_runs(contig.sequence), starts, settings.length)
+        if settings.jitter:
+            draw = generator(settings.seed, f"jitter {contig.start}", contig.name)
+            by = draw.integers(-settings.jitter, settings.jitter, len(starts), endpoint=True)
+            starts = np.sort(np.clip(starts + by, 0, len(contig.sequence) - settings.length))
+        unknown = count_inside(unknown_runs(contig.sequence), starts, settings.length)
         return Cut(starts[unknown <= settings.max_unknown * settings.length], contig.sequence)
 
     return cut
@@ -56,7 +66,3 @@ def _strides(settings: Tiles, splits: Sequence[str]) -> dict[str, int]:
             f"{', '.join(splits)}; give one number, or one for each split"
         )
     return settings.stride
-
-
-def _unknown_runs(sequence: Bytes) -> Intervals:
-    return find_runs(encode(sequence) == UNK)
