@@ -4,4 +4,6 @@ import sys
 
 from glm_composer.cli import main
 
-main(["train", *sys.argv[1:]])
+# Worker processes that are spawned import this file as well.
+if __name__ == "__main__":
+    main(["train", *sys.argv[1:]])

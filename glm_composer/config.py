@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Lt
 from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -25,7 +25,30 @@ from glm_composer.settings import named, named_each
 Precision = Literal["fp32", "amp_bf16"]
 Interval = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep)$")]
 Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep|sp|tok)$")]
+Moment = Annotated[str, StringConstraints(pattern=r"^([0-9]+(ba|ep)|[0-9]*\.?[0-9]+dur)$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamConfig:
+    """One of several streams to train on.
+
+    Attributes:
+        path: dataset directory that a conversion wrote.
+        remote: as `data.remote`.
+        split: its split to train on.
+        proportion: windows of this stream for so many of the others'; or points [TIME, PROPORTION]
+            that straight lines join over training, TIME as `1000ba`, `2ep` or `0.5dur`.
+    """
+
+    path: str
+    remote: str | None = None
+    split: str = "train"
+    proportion: NonNegativeFloat | list[tuple[Moment, NonNegativeFloat]] = 1.0
+
+    def __post_init__(self) -> None:
+        if self.proportion == []:
+            raise ValueError("proportion must have at least one point")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +57,19 @@ class DataConfig:
 
     Attributes:
         path: dataset directory that a conversion wrote.
+        remote: where the dataset lies, if elsewhere (`s3://bucket/dataset`, `hf://`, `gs://`); its
+            shards are then fetched into `path` when they are needed, a little ahead.
+        cache_limit: bytes that fetched shards of a split may take; null for no limit.
+        validate_hash: compare every shard with its hash when it is first read.
+        download_retry: attempts to fetch a file, with growing pauses.
+        download_timeout: seconds without an answer after which an attempt has failed.
         train_split: split to train on.
+        streams: several streams to train on instead, by name; `path` is then what is evaluated.
+        epoch_windows: windows of an epoch of several streams, rounded up to whole batches; null
+            for as many as they have together.
         eval_split: split whose loss is logged during training.
-        train_windows: train on only so many windows, the same every epoch; null for all.
+        train_windows: train on only so many windows, evenly spaced, the same every epoch; null
+            for all.
         eval_windows: use only its first so many windows; null for all.
         window: bases a model sees, at most the stored length; null for that length. Training crops
             stored windows at random, evaluation crops their middle.
@@ -49,7 +82,14 @@ class DataConfig:
     """
 
     path: Annotated[str, StringConstraints(min_length=1)]
+    remote: str | None = None
+    cache_limit: PositiveInt | None = None
+    validate_hash: bool = False
+    download_retry: PositiveInt = 7
+    download_timeout: PositiveFloat = 60.0
     train_split: str = "train"
+    streams: dict[str, StreamConfig] = field(default_factory=dict)
+    epoch_windows: PositiveInt | None = None
     eval_split: str = "validation"
     train_windows: PositiveInt | None = None
     eval_windows: PositiveInt | None = None
@@ -59,6 +99,14 @@ class DataConfig:
     reverse_complement: bool = True
     shuffle: bool = True
     workers: NonNegativeInt = 0
+
+    def __post_init__(self) -> None:
+        for name in self.streams:
+            _check_plain("streams", name)
+        if self.streams and self.train_windows:
+            raise ValueError("train_windows is for a single stream; give epoch_windows instead")
+        if self.epoch_windows and not self.streams:
+            raise ValueError("epoch_windows is for several streams; give train_windows instead")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +157,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         for name in self.tables:
-            # It names files and metrics.
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-                raise ValueError(f"tables: '{name}' is not a plain name (letters, digits, . _ -)")
+            _check_plain("tables", name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +188,8 @@ class Config:
         max_duration: length of the run, as `20ba`, `2ep`, `1000000sp` or `1000000000tok`.
         precision: `amp_bf16` computes in bf16 under autocast, on any device that can.
         compile: compile the model with torch.compile.
+        ledger: append the sample ids of every global batch to `ledger.jsonl` in the run's
+            directory, 6 MB a million windows; `glm data audit` proves from it what was seen.
         deterministic: refuse operations that are not reproducible bit for bit.
         global_train_batch_size: windows a step over all ranks.
         device_train_microbatch_size: windows a forward pass on each rank; null for all at once.
@@ -149,6 +197,8 @@ class Config:
         save_interval: how often to save a checkpoint; one is saved at the end in any case.
         save_num_checkpoints_to_keep: the last so many are kept.
         autoresume: go on from the run's latest checkpoint, if there is one.
+        force_resume: go on also where the data, the seed, the global batch or the objective have
+            changed since; the position in the epoch is kept, counted in windows.
         eval_interval: how often to measure the loss on the evaluation split.
         device_eval_batch_size: windows a forward pass in that evaluation.
         model: the network; `name` chooses it.
@@ -163,10 +213,11 @@ class Config:
 
     run_name: Name
     runs_dir: str = "runs"
-    seed: NonNegativeInt = 17
+    seed: Annotated[int, Ge(0), Lt(2**64)] = 17
     max_duration: Duration = "1ep"
     precision: Precision = "amp_bf16"
     compile: bool = False
+    ledger: bool = False
     deterministic: bool = False
     global_train_batch_size: PositiveInt = 256
     device_train_microbatch_size: PositiveInt | None = None
@@ -174,6 +225,7 @@ class Config:
     save_interval: Interval = "1ep"
     save_num_checkpoints_to_keep: PositiveInt = 3
     autoresume: bool = True
+    force_resume: bool = False
     eval_interval: Interval = "1ep"
     device_eval_batch_size: PositiveInt = 128
     model: Any = named(models)
@@ -216,3 +268,9 @@ class Config:
                 raise ValueError(
                     f"scheduler.{key} = '{value}': expected a duration like 1000ba or 0.1dur"
                 )
+
+
+def _check_plain(key: str, name: str) -> None:
+    # It names files and metrics.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(f"{key}: '{name}' is not a plain name (letters, digits, . _ -)")

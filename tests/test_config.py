@@ -12,6 +12,7 @@ from glm_composer.config import (
     DataConfig,
     EvaluationConfig,
     LoggersConfig,
+    StreamConfig,
     VariantTableConfig,
 )
 from glm_composer.data.objectives.mlm import MLMConfig
@@ -97,6 +98,19 @@ def test_what_has_no_default_must_be_there(tmp_path, key):
         (["data.soft_mask_weight=-1"], "'data.soft_mask_weight' = -1: input should be greater"),
         (["data.workers=-1"], "'data.workers' = -1: input should be greater"),
         (["model.name=roberta"], "'model.name': unknown name 'roberta' in models; valid names:"),
+        (
+            ["data.streams={a/b: {path: x}}"],
+            "data: streams: 'a/b' is not a plain name",
+        ),
+        (
+            ["data.streams={a: {path: x}}", "data.train_windows=5"],
+            "data: train_windows is for a single stream; give epoch_windows instead",
+        ),
+        (
+            ["data.epoch_windows=5"],
+            "data: epoch_windows is for several streams; give train_windows instead",
+        ),
+        (["data.streams={a: {}}"], "missing key 'data.streams.a.path'"),
         (["data.shufle=false"], "unknown key 'data.shufle'; did you mean 'data.shuffle'?"),
     ],
 )
@@ -172,6 +186,12 @@ def maybe(values):
     return st.none() | values
 
 
+streams = st.builds(
+    StreamConfig,
+    path=texts,
+    proportion=fractions
+    | st.lists(st.tuples(st.sampled_from(["0ba", "2ep", "0.5dur"]), fractions), min_size=1),
+)
 tables = st.builds(
     VariantTableConfig,
     variants=texts,
@@ -199,7 +219,10 @@ configs = st.builds(
     gradient_clipping=maybe(positive),
     model=transformers | st.builds(ByteNetConfig, layers=counts),
     objective=st.builds(MLMConfig, mask=fractions, random=fractions, gpn_exact=st.booleans()),
-    data=st.builds(DataConfig, path=texts, train_split=texts, window=maybe(counts)),
+    data=st.builds(DataConfig, path=texts, train_split=texts, window=maybe(counts))
+    | st.builds(
+        DataConfig, path=texts, streams=st.dictionaries(names, streams, min_size=1, max_size=2)
+    ),
     optimizer=st.builds(AdamWConfig, lr=positive, eps=positive),
     scheduler=st.builds(ConstantConfig) | st.builds(WSDConfig, warmup=st.just("0.05dur")),
     evaluation=st.builds(EvaluationConfig, tables=st.dictionaries(names, tables, max_size=2)),

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import IterableDataset
 
+from glm_composer.data.batches import BatchIds
+from glm_composer.data.dataset import read_batch
 from glm_composer.data.shards import Shards
 
 
@@ -34,11 +36,8 @@ class HeldOutDataset(IterableDataset):
         return -(-self.samples // (self.rank_batch * self.ranks))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield batches: `sequence` [batch, length] uint8 ASCII, `id` [batch] int64, `epoch` 0."""
+        """Yield batches, see `read_batch`; the epoch is always 0."""
         for index in range(len(self)):
             first = (index * self.ranks + self.rank) * self.rank_batch
             ids = np.arange(first, first + self.rank_batch, dtype=np.int64)
-            real = ids < self.samples
-            rows = self.shards.gather(np.where(real, ids, 0))
-            sequence = np.where(real[:, None], rows["sequence"], np.uint8(ord("N")))
-            yield {"sequence": sequence, "id": np.where(real, ids, -1), "epoch": 0}
+            yield read_batch(self.shards, BatchIds(np.where(ids < self.samples, ids, -1), 0))

@@ -1,67 +1,189 @@
 """Datasets -> loaders as the Trainer wants them, with the counts it needs."""
 
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
+import numpy as np
 import torch
 from composer.core import DataSpec
 from composer.utils import dist
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from glm_composer.data.batches import GlobalBatches, Place, Source
 from glm_composer.data.dataset import WindowDataset
 from glm_composer.data.held_out import HeldOutDataset
-from glm_composer.data.prepare import Prepare
+from glm_composer.data.mixture import MixedDataset, MixedWindows, Mixture, Proportion
+from glm_composer.data.prepare import Prepare, as_tensors
 from glm_composer.data.shards import Shards
+from glm_composer.data.stream import Stream
+from glm_composer.errors import UserError
+
+# Batches whose windows are fetched ahead, where there is something to fetch.
+LOOK_AHEAD = 32
 
 
-def train_loader(
-    path: Path,
-    prepare: Prepare,
-    global_batch: int,
-    seed: int,
-    shuffle: bool = True,
-    limit: int | None = None,
-    workers: int = 0,
+@dataclass(frozen=True)
+class Loading:
+    """What every training stream needs to know.
+
+    Attributes:
+        prepare: makes tensors of a batch.
+        batch: windows of a global batch.
+        seed: of the order.
+        identity: settings that decide the content of batches, by key; a run only goes on where
+            they, the data, the seed and the global batch are what they were.
+        shuffle: draw a new order every epoch.
+        workers: loader processes.
+        force: go on in any case.
+    """
+
+    prepare: Prepare
+    batch: int
+    seed: int
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    shuffle: bool = True
+    workers: int = 0
+    force: bool = False
+
+
+def train_loader(shards: Shards, loading: Loading, limit: int | None = None) -> DataSpec:
+    """Return the training stream of a split, ready for the Trainer.
+
+    Args:
+        shards: the split.
+        loading: how to load.
+        limit: use only so many windows, evenly spaced.
+    """
+    ahead = LOOK_AHEAD if shards.fetches else 0
+    stream = Stream(shards.counts, loading.seed, loading.shuffle, limit, ahead)
+    identity = {"training data": _identity(shards), "windows in use": stream.samples}
+    batches = _batches(stream, loading, identity, str(shards.path))
+    return _train_spec(WindowDataset(shards, batches), batches, loading)
+
+
+def mixed_loader(
+    shards: Mapping[str, Shards],
+    proportions: Mapping[str, Proportion],
+    loading: Loading,
+    epoch_windows: int | None = None,
 ) -> DataSpec:
-    """Return the training stream of a split's directory, ready for the Trainer."""
-    rank_batch = global_batch // dist.get_world_size()
-    dataset = WindowDataset(path, global_batch, rank_batch, seed, shuffle, limit)
-    return _data_spec(dataset, prepare, dataset.epoch_samples, workers)
+    """Return the training stream of several splits, ready for the Trainer.
+
+    Args:
+        shards: the splits, by the streams' names.
+        proportions: of each.
+        loading: how to load.
+        epoch_windows: windows of an epoch; null for as many as there are.
+    """
+    streams = [Stream(each.counts, loading.seed, loading.shuffle) for each in shards.values()]
+    ahead = LOOK_AHEAD if any(each.fetches for each in shards.values()) else 0
+    source = Mixture(streams, list(proportions.values()), loading.batch, epoch_windows, ahead)
+    identity: dict[str, Any] = {"data.epoch_windows": source.samples}
+    for name, each in shards.items():
+        identity[f"data of stream {name}"] = _identity(each)
+        points = zip(proportions[name].batches, proportions[name].weights, strict=True)
+        identity[f"data.streams.{name}.proportion"] = str([list(point) for point in points])
+    batches = _batches(source, loading, identity, f"streams {', '.join(shards)}")
+    dataset = MixedDataset(MixedWindows(shards, source.starts), batches)
+    return _train_spec(dataset, batches, loading)
+
+
+def _identity(shards: Shards) -> str:
+    return f"{len(shards):,} windows in {len(shards.counts)} shards ({shards.fingerprint[:16]})"
+
+
+def _batches(
+    source: Source, loading: Loading, identity: Mapping[str, Any], name: str
+) -> GlobalBatches:
+    place = Place(dist.get_global_rank(), dist.get_world_size(), dist.get_local_world_size())
+    known = {"seed": loading.seed, "data.shuffle": loading.shuffle}
+    batches = GlobalBatches(
+        source, loading.batch, place, {**loading.identity, **identity, **known}, loading.force
+    )
+    if place.rank == 0:
+        print(f"{name}: {batches}", flush=True)
+    return batches
+
+
+def _train_spec(dataset: WindowDataset, batches: GlobalBatches, loading: Loading) -> DataSpec:
+    samples = batches.source.samples
+    return _data_spec(dataset, loading.prepare, samples, loading.workers, batches)
+
+
+def stream_table(spec: DataSpec, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Tell the streams of a training stream apart, for its ledger.
+
+    Args:
+        spec: what `train_loader` or `mixed_loader` has returned.
+        names: of the streams.
+
+    Returns:
+        `name`, `total` windows, windows in use (`windows`) and first sample id (`first`) of each.
+    """
+    source = cast(Any, spec.dataloader).sampler.source
+    streams = source.streams if isinstance(source, Mixture) else [source]
+    firsts = np.cumsum([0, *(stream.total for stream in streams)]).tolist()
+    return [
+        {"name": name, "total": stream.total, "windows": stream.samples, "first": first}
+        for name, stream, first in zip(names, streams, firsts, strict=False)
+    ]
 
 
 def held_out_loader(
-    path: Path, prepare: Prepare, rank_batch: int, limit: int | None = None
+    shards: Shards, prepare: Prepare, rank_batch: int, limit: int | None = None
 ) -> DataSpec:
     """Return a held-out split, every window exactly once over all ranks."""
     dataset = HeldOutDataset(
-        Shards(path), rank_batch, dist.get_global_rank(), dist.get_world_size(), limit
+        shards, rank_batch, dist.get_global_rank(), dist.get_world_size(), limit
     )
     return _data_spec(dataset, prepare, dataset.samples, 0)
 
 
-def _data_spec(dataset: IterableDataset, prepare: Prepare, samples: int, workers: int) -> DataSpec:
-    loader: DataLoader = DataLoader(
+class _Loader(DataLoader):
+    """A DataLoader whose workers' errors stay one line."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        try:
+            yield from super().__iter__()
+        except UserError as error:
+            # torch puts the worker's traceback before it.
+            _, _, message = str(error).rstrip().rpartition(f"{UserError.__name__}: ")
+            raise UserError(message) from None
+
+
+def _data_spec(
+    dataset: Dataset, prepare: Prepare, samples: int, workers: int, sampler: Sampler | None = None
+) -> DataSpec:
+    loader: DataLoader = _Loader(
         dataset,
         batch_size=None,
-        collate_fn=cast(Any, prepare),  # its stub thinks of lists of samples only
+        sampler=sampler,
+        # Workers send arrays: tensors would travel in files, which a kill leaves behind. The stub
+        # of collate_fn thinks of lists of samples only.
+        collate_fn=cast(Any, prepare.arrays),
         num_workers=workers,
         persistent_workers=workers > 0,
+        # It draws seeds for workers; from the global state they would disturb dropout.
+        generator=torch.Generator(),
     )
     return DataSpec(
         loader,
         num_samples=samples,
-        get_num_samples_in_batch=lambda batch: len(batch["id"]),
+        batch_transforms=cast(Any, as_tensors),
+        get_num_samples_in_batch=lambda batch: int((batch["id"] >= 0).sum()),
         get_num_tokens_in_batch=cast(Any, count_tokens),  # weights are no integers
     )
 
 
 def count_tokens(batch: dict[str, Tensor]) -> dict[str, int | float]:
-    """Count bases, and the sum of their loss weights.
+    """Count bases of real windows, and the sum of their loss weights.
 
     Composer weights ranks and micro-batches by `loss_generating`, so that their losses and
     gradients add up to the one ratio sum(loss x weight) / sum(weight) of the global batch.
     """
     weight = float(batch["loss_weight"].sum(dtype=torch.float64))
-    # A batch that asks nothing at all (only N) must not divide by zero.
-    return {"total": batch["input_ids"].numel(), "loss_generating": max(weight, 1e-12)}
+    # A batch that asks nothing at all (only N, only blanks) must not divide by zero.
+    bases = int((batch["id"] >= 0).sum()) * batch["input_ids"].shape[1]
+    return {"total": bases, "loss_generating": max(weight, 1e-12)}

@@ -18,8 +18,13 @@ Objective = Callable[[Bytes, Keys], tuple[Bytes, Bytes]]
 STRAND, CORRUPTION, CROP = 1, 2, 4
 
 
+def as_tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
+    """Return arrays by name as tensors that share their memory."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
 class Prepare:
-    """Crop, reverse complement, corruption and loss weights of a batch; use it as a `collate_fn`.
+    """Crop, reverse complement, corruption and loss weights of a batch.
 
     A pure function of the windows, their ids, the epoch and the seed.
 
@@ -48,16 +53,21 @@ class Prepare:
         self.random_crop, self.random_strand = random_crop, random_strand
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Prepare a batch: `arrays` as tensors."""
+        return as_tensors(self.arrays(batch))
+
+    def arrays(self, batch: dict[str, Any]) -> dict[str, NDArray[Any]]:
         """Prepare a batch.
 
         Args:
             batch: `sequence` [batch, length] uint8 ASCII, `id` [batch] int64 (negative: a blank,
-                which is asked nothing) and `epoch` int.
+                which is asked nothing), `epoch` int or [batch] int64, and `stream` [batch] int64
+                where there are several.
 
         Returns:
             `input_ids` and `labels` [batch, length] uint8 (label [PAD] where nothing is asked),
             `soft_masked` [batch, length] bool, `loss_weight` [batch, length] float32 (0 where
-            nothing is asked) and `id` [batch] int64.
+            nothing is asked), and `id`, `epoch` and `stream` [batch] int64.
 
         Raises:
             ValueError: the windows are shorter than `window`.
@@ -73,17 +83,24 @@ class Prepare:
         # Not left to the objective: some select N as well.
         labels[ids < 0] = PAD
         soft_masked = is_soft_masked(sequences)
-        weight = np.where(soft_masked, self.soft_mask_weight, np.float32(1)) * (labels != PAD)
-        arrays = {
+        asked = labels != PAD
+        weight = asked.astype(np.float32)
+        np.copyto(weight, self.soft_mask_weight, where=asked & soft_masked)
+        arrays: dict[str, NDArray[Any]] = {
             "input_ids": inputs,
             "labels": labels,
             "soft_masked": soft_masked,
             "loss_weight": weight,
             "id": ids,
+            "epoch": np.broadcast_to(epoch, ids.shape).astype(np.int64),
         }
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        if "stream" in batch:
+            arrays["stream"] = batch["stream"]
+        return arrays
 
-    def _crop(self, sequences: Bytes, ids: NDArray[np.int64], epoch: int) -> Bytes:
+    def _crop(
+        self, sequences: Bytes, ids: NDArray[np.int64], epoch: int | NDArray[np.int64]
+    ) -> Bytes:
         spare = sequences.shape[1] - self.window
         if spare < 0:
             raise ValueError(f"windows of {sequences.shape[1]} bases, shorter than {self.window}")

@@ -24,19 +24,21 @@ def mix(x: Keys) -> Keys:
     return x ^ (x >> _S31)
 
 
-def stream_keys(seed: int, epoch: int, ids: NDArray[np.int64], purpose: int) -> Keys:
-    """Keys uint64 [batch] of the streams of samples `ids` [batch] in one epoch.
+def stream_keys(
+    seed: int, epoch: int | NDArray[np.int64], ids: NDArray[np.int64], purpose: int
+) -> Keys:
+    """Keys uint64 [batch] of the streams of samples `ids` [batch] in an epoch.
 
     Args:
         seed: of the run.
-        epoch: 0-based.
+        epoch: 0-based, of all samples or [batch] of each.
         ids: sample ids.
         purpose: a small number that keeps the streams of different uses apart.
     """
     with np.errstate(over="ignore"):
         start = np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64)
         for part in (epoch, purpose):
-            start = mix(start + _GAMMA) ^ np.uint64(part)
+            start = mix(start + _GAMMA) ^ np.asarray(part).astype(np.uint64)
         return mix(mix(start + _GAMMA) ^ ids.astype(np.uint64) * _GAMMA)
 
 

@@ -1,12 +1,14 @@
 """Settings -> a Composer Trainer: wiring only, and the one place that knows every part."""
 
+import dataclasses
+import json
 import logging
 import os
 import shutil
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from composer import Trainer
 from composer.algorithms import GradientClipping
@@ -16,17 +18,26 @@ from composer.loggers import LoggerDestination, TensorboardLogger, WandBLogger
 from composer.utils import dist
 
 from glm_composer.config import Config
-from glm_composer.data.loaders import held_out_loader, train_loader
+from glm_composer.data.loaders import (
+    Loading,
+    held_out_loader,
+    mixed_loader,
+    stream_table,
+    train_loader,
+)
 from glm_composer.data.prepare import Prepare
+from glm_composer.data.randomness import mix
 from glm_composer.errors import UserError
 from glm_composer.registry import callbacks, models, objectives, optimizers, schedules
+from glm_composer.training.callbacks.ledger import Ledger
 from glm_composer.training.callbacks.losses import LogLosses
 from glm_composer.training.callbacks.random_state import RestoreRandomState
 from glm_composer.training.callbacks.variants import EvaluateVariants
 from glm_composer.training.composer_model import GenomicModel
-from glm_composer.training.inputs import LATEST, check_data, load_tables
+from glm_composer.training.inputs import LATEST, check_data, load_tables, open_split
 from glm_composer.training.losses import NAMES
 from glm_composer.training.metrics_file import MetricsFile
+from glm_composer.training.proportions import proportions
 from glm_composer.training.saver import DurableSaver
 from glm_composer.training.schedules import check_units
 
@@ -43,7 +54,8 @@ def build_model(config: Config) -> GenomicModel:
     )
     for backend, layers in backends.items():
         _LOG.info("attention: backend %s in %d layers", backend, layers)
-    return GenomicModel(network, config.precision == "amp_bf16", config.compile)
+    bf16 = config.precision == "amp_bf16"
+    return GenomicModel(network, bf16, config.compile, len(config.data.streams))
 
 
 def build_trainer(config: Config) -> Trainer:
@@ -63,9 +75,10 @@ def build_trainer(config: Config) -> Trainer:
     torch.manual_seed(config.seed)
     model = build_model(config)
     restore = RestoreRandomState()
+    train_data = _train_data(config, window)
     trainer = Trainer(
         model=model,
-        train_dataloader=_train_data(config, window),
+        train_dataloader=train_data,
         eval_dataloader=Evaluator(
             label=config.data.eval_split,
             dataloader=_eval_data(config, window),
@@ -78,7 +91,7 @@ def build_trainer(config: Config) -> Trainer:
         schedulers=schedules.get(config.scheduler.name)(config.scheduler),
         step_schedulers_every_batch=True,
         algorithms=_algorithms(config),
-        callbacks=[restore, *_callbacks(config, model, window)],
+        callbacks=[restore, *_callbacks(config, model, window, train_data)],
         loggers=_loggers(config),
         progress_bar=config.loggers.progress_bar,
         run_name=config.run_name,
@@ -89,7 +102,7 @@ def build_trainer(config: Config) -> Trainer:
         device_train_microbatch_size=config.device_train_microbatch_size or rank_batch,
         # Together with `count_tokens`: one ratio over the global batch.
         accumulate_train_batch_on_tokens=True,
-        seed=config.seed,
+        seed=_library_seed(config.seed),
         deterministic_mode=config.deterministic,
     )
     restore.trainer = trainer
@@ -99,6 +112,13 @@ def build_trainer(config: Config) -> Trainer:
 def device_type() -> str:
     """Where this process computes: `gpu` or `cpu`, in Composer's words."""
     return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def _library_seed(seed: int) -> int:
+    """A seed for Composer and numpy's global state, which take 32 bits and add the rank to it."""
+    if seed < 2**31:
+        return seed
+    return int(mix(np.array([seed], dtype=np.uint64))[0] >> np.uint64(33))
 
 
 def _check_compiler() -> None:
@@ -120,11 +140,29 @@ def _train_data(config: Config, window: int) -> DataSpec:
         random_crop=True,
         random_strand=data.reverse_complement,
     )
-    path = Path(data.path) / data.train_split
-    batch = config.global_train_batch_size
-    return train_loader(
-        path, prepare, batch, config.seed, data.shuffle, data.train_windows, data.workers
+    # What decides the content of a batch besides data, seed and global batch.
+    identity = {
+        "objective": json.dumps(dataclasses.asdict(config.objective)),
+        "data.window": window,
+        "data.reverse_complement": data.reverse_complement,
+        "data.soft_mask_weight": data.soft_mask_weight,
+    }
+    loading = Loading(
+        prepare=prepare,
+        batch=config.global_train_batch_size,
+        seed=config.seed,
+        identity=identity,
+        shuffle=data.shuffle,
+        workers=data.workers,
+        force=config.force_resume,
     )
+    if not data.streams:
+        return train_loader(open_split(config, data.train_split), loading, data.train_windows)
+    shards = {
+        name: open_split(config, stream.split, stream) for name, stream in data.streams.items()
+    }
+    windows = data.epoch_windows or sum(map(len, shards.values()))
+    return mixed_loader(shards, proportions(config, windows, window), loading, windows)
 
 
 def _eval_data(config: Config, window: int) -> DataSpec:
@@ -132,8 +170,8 @@ def _eval_data(config: Config, window: int) -> DataSpec:
     objective = objectives.get(config.objective.name)(config.objective)
     # The same positions are asked in every run, whatever its seed, so that losses compare.
     prepare = Prepare(objective, 0, window, data.eval_soft_mask_weight)
-    path = Path(data.path) / data.eval_split
-    return held_out_loader(path, prepare, config.device_eval_batch_size, data.eval_windows)
+    shards = open_split(config, data.eval_split)
+    return held_out_loader(shards, prepare, config.device_eval_batch_size, data.eval_windows)
 
 
 def _algorithms(config: Config) -> list[Any]:
@@ -142,10 +180,19 @@ def _algorithms(config: Config) -> list[Any]:
     return [GradientClipping(clipping_type="norm", clipping_threshold=config.gradient_clipping)]
 
 
-def _callbacks(config: Config, model: GenomicModel, window: int) -> list[Callback]:
-    found: list[Callback] = [LogLosses(), LRMonitor(), SpeedMonitor(window_size=_SPEED_WINDOW)]
+def _callbacks(
+    config: Config, model: GenomicModel, window: int, train_data: DataSpec
+) -> list[Callback]:
+    found: list[Callback] = [
+        LogLosses(list(config.data.streams)),
+        LRMonitor(),
+        SpeedMonitor(window_size=_SPEED_WINDOW),
+    ]
     for name, variants in load_tables(config, window).items():
         found.append(EvaluateVariants(name, config.evaluation.tables[name], variants, model))
+    if config.ledger:
+        names = list(config.data.streams) or [config.data.train_split]
+        found.append(Ledger(config, stream_table(train_data, names)))
     found += [callbacks.get(each.name)(each, config) for each in config.callbacks.values()]
     return [*found, _saver(config)]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from glm_composer.models.language_model import LanguageModel
-from glm_composer.training.losses import NAMES, SummedLoss, loss_sums, weighted_loss
+from glm_composer.training.losses import NAMES, SummedLoss, loss_sums, stream_sums, weighted_loss
 
 
 class GenomicModel(ComposerModel):
@@ -21,10 +21,14 @@ class GenomicModel(ComposerModel):
         model: the network.
         bf16: run the network under bf16 autocast; on a CPU Composer itself refuses to.
         compiled: compile the network.
+        streams: how many streams training batches are mixed of, where their losses are wanted.
     """
 
-    def __init__(self, model: LanguageModel, bf16: bool = False, compiled: bool = False):
+    def __init__(
+        self, model: LanguageModel, bf16: bool = False, compiled: bool = False, streams: int = 0
+    ):
         super().__init__()
+        self.streams = streams
         self.model = model
         self.bf16 = bf16
         self._device_type = "cuda" if torch.cuda.is_available() else "cpu"
@@ -41,13 +45,19 @@ class GenomicModel(ComposerModel):
             return self._embed(ids)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return `loss`, a scalar, and `sums` [3, 2], see `loss_sums`."""
+        """Return `loss`, a scalar, `sums` [3, 2], see `loss_sums`, and `streams` where there are.
+
+        That is [streams, 3], see `stream_sums`.
+        """
         hidden = self.embed(batch["input_ids"])
         # In bf16 neighbouring logits would collapse into one value.
         with self._precision(False):
             logits = self.model.decoder(hidden.float())
         sums = loss_sums(logits, batch)
-        return {"loss": weighted_loss(sums), "sums": sums.detach()}
+        outputs = {"loss": weighted_loss(sums), "sums": sums.detach()}
+        if self.streams and "stream" in batch:
+            outputs["streams"] = stream_sums(logits.detach(), batch, self.streams)
+        return outputs
 
     def _precision(self, bf16: bool) -> torch.autocast:
         return torch.autocast(self._device_type, dtype=torch.bfloat16, enabled=bf16)

@@ -10,7 +10,6 @@ import polars as pl
 from composer.utils import dist
 
 from glm_composer.config import Config
-from glm_composer.data.shards import Shards
 from glm_composer.evaluation import baselines
 from glm_composer.evaluation.held_out import held_out_losses
 from glm_composer.evaluation.metrics import summarize
@@ -20,7 +19,7 @@ from glm_composer.evaluation.table import VariantWindows
 from glm_composer.sequence import Bytes, encode
 from glm_composer.training.callbacks.variants import distributed_llr
 from glm_composer.training.composer_model import GenomicModel
-from glm_composer.training.inputs import check_data, load_tables
+from glm_composer.training.inputs import check_data, load_tables, open_split
 
 Tables = dict[str, baselines.ContextTable]
 
@@ -42,12 +41,11 @@ def evaluate_run(config: Config, model: GenomicModel, out: Path) -> None:
         scores[name] = distributed_llr(model, tables[name], settings)
     if dist.get_global_rank() != 0:
         return
-    data = Path(config.data.path)
-    known = baselines.fit_all(_windows(data / config.data.train_split, config, window)[0])
+    known = baselines.fit_all(_windows(config, config.data.train_split, window)[0])
     summary: dict[str, Any] = {"tables": {}}
-    report_split = data / config.evaluation.report_split
-    if report_split.exists():
-        windows, ids = _windows(report_split, config, window)
+    report_split = config.evaluation.report_split
+    if config.data.remote or (Path(config.data.path) / report_split).exists():
+        windows, ids = _windows(config, report_split, window)
         predictor = Predictor(model.embed, model.model.decoder, batch_size)
         with evaluating(model):
             losses = held_out_losses(
@@ -68,9 +66,9 @@ def evaluate_run(config: Config, model: GenomicModel, out: Path) -> None:
     _write(out / "summary.json", lambda path: Path(path).write_text(text))
 
 
-def _windows(split: Path, config: Config, window: int) -> tuple[Bytes, np.ndarray]:
+def _windows(config: Config, split: str, window: int) -> tuple[Bytes, np.ndarray]:
     """Ids uint8 [n, window] of a split's windows, evenly thinned out, and their sample ids."""
-    shards = Shards(split)
+    shards = open_split(config, split)
     count = min(len(shards), config.evaluation.baseline_windows)
     ids = np.linspace(0, len(shards) - 1, count).round().astype(np.int64)
     sequences = shards.gather(ids)["sequence"]

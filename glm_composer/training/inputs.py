@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
-from glm_composer.config import Config
-from glm_composer.conversion.manifest import read_manifest
+from glm_composer.config import Config, DataConfig, StreamConfig
+from glm_composer.conversion.manifest import FILE_NAME, Manifest, read_manifest
+from glm_composer.data.cache import bring_file
+from glm_composer.data.columns import check_split
+from glm_composer.data.remote import Remote
+from glm_composer.data.shards import Shards
 from glm_composer.errors import UserError
 from glm_composer.evaluation.baselines import NAMES as BASELINES
 from glm_composer.evaluation.table import VariantWindows, check_rankable, load_variant_windows
@@ -20,29 +24,79 @@ def check_data(config: Config) -> int:
     Raises:
         UserError: what is missing and the command that makes it, or the key that does not fit.
     """
-    path = Path(config.data.path)
-    if not path.exists():
-        known = Path("yamls/convert") / f"{path.name}.yaml"
-        recipe = str(known) if known.exists() else f"YAML out={path}"
-        raise UserError(
-            f"data.path '{path}': no dataset there; make it with "
-            f"`python convert/to_mds.py {recipe}`"
-        )
-    manifest = read_manifest(path)
+    manifest = _manifest(config, config.data, "data")
     window = config.data.window or manifest.window_length
-    if window > manifest.window_length:
-        raise UserError(
-            f"data.window ({window}) is longer than the windows of {path}, which have "
-            f"{manifest.window_length} bases"
-        )
+    _check_length(config.data.path, manifest, window)
+    lengths: dict[str, int] = {}
+    for name, stream in config.data.streams.items():
+        key = f"data.streams.{name}"
+        mixed = _manifest(config, stream, key)
+        lengths[stream.path] = mixed.window_length
+        _check_length(stream.path, mixed, window)
+        if stream.split not in mixed.splits:
+            splits = ", ".join(mixed.splits)
+            raise UserError(f"{key}.split '{stream.split}': {stream.path} has the splits {splits}")
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{path} {length}" for path, length in lengths.items())
+        raise UserError(f"data.streams: windows must be of one length; bases stored: {found}")
     for key, split in (
         ("data.train_split", config.data.train_split),
         ("data.eval_split", config.data.eval_split),
         ("evaluation.report_split", config.evaluation.report_split),
     ):
         if split not in manifest.splits:
-            raise UserError(f"{key} '{split}': {path} has the splits {', '.join(manifest.splits)}")
+            splits = ", ".join(manifest.splits)
+            raise UserError(f"{key} '{split}': {config.data.path} has the splits {splits}")
     return window
+
+
+def open_split(config: Config, split: str, stream: StreamConfig | None = None) -> Shards:
+    """Open a split of a run's dataset, or of one of its streams.
+
+    Raises:
+        UserError: it cannot be read, is not what the manifest says, or its windows are not of one
+            length.
+    """
+    data, where = config.data, stream or config.data
+    shards = Shards(
+        Path(where.path) / split,
+        remote=f"{where.remote.rstrip('/')}/{split}" if where.remote else None,
+        cache_limit=data.cache_limit,
+        validate_hash=data.validate_hash,
+        download_retry=data.download_retry,
+        download_timeout=data.download_timeout,
+    )
+    if shards.length is None:
+        raise UserError(
+            f"{shards.path}: windows of several lengths; a run needs one: convert again"
+        )
+    manifest = read_manifest(where.path)
+    check_split(shards.path, manifest.splits[split].windows, manifest.window_length)
+    return shards
+
+
+def _manifest(config: Config, where: DataConfig | StreamConfig, key: str) -> Manifest:
+    path = Path(where.path)
+    if where.remote:
+        data = config.data
+        remote = Remote(where.remote, data.download_retry, data.download_timeout)
+        bring_file(path, FILE_NAME, remote)
+    if not path.exists():
+        known = Path("yamls/convert") / f"{path.name}.yaml"
+        recipe = str(known) if known.exists() else f"YAML out={path}"
+        raise UserError(
+            f"{key}.path '{path}': no dataset there; make it with "
+            f"`python convert/to_mds.py {recipe}`"
+        )
+    return read_manifest(path)
+
+
+def _check_length(path: str, manifest: Manifest, window: int) -> None:
+    if window > manifest.window_length:
+        raise UserError(
+            f"data.window ({window}) is longer than the windows of {path}, which have "
+            f"{manifest.window_length} bases"
+        )
 
 
 def load_tables(config: Config, window: int) -> dict[str, VariantWindows]:

@@ -32,6 +32,27 @@ def loss_sums(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
     return torch.stack([weights @ entropy, weights.sum(1)], dim=1)
 
 
+def stream_sums(logits: Tensor, batch: dict[str, Tensor], streams: int) -> Tensor:
+    """Sums of weighted cross-entropy (nats), of weight, and of windows, by stream.
+
+    Args:
+        logits: [batch, length, 7].
+        batch: as `loss_sums` takes it, with `stream` [batch].
+        streams: how many there are.
+
+    Returns:
+        [streams, 3] float64.
+    """
+    labels = batch["labels"].long()
+    entropy = F.cross_entropy(logits.float().transpose(1, 2), labels, reduction="none")
+    weight = batch["loss_weight"].double()
+    rows = torch.stack(
+        [(entropy * weight).sum(1), weight.sum(1), torch.ones_like(weight[:, 0])], 1
+    )
+    sums = torch.zeros(streams, 3, dtype=torch.float64, device=rows.device)
+    return sums.index_add_(0, batch["stream"], rows)
+
+
 def weighted_loss(sums: Tensor) -> Tensor:
     """The training loss, one ratio from `loss_sums`; 0 if nothing is asked."""
     total, weight = sums[0]

@@ -1,5 +1,6 @@
 """A training run from its settings to its report."""
 
+import faulthandler
 import logging
 import os
 import warnings
@@ -25,6 +26,8 @@ def train(config: Config) -> None:
         UserError: the settings, the data or the machine do not fit.
     """
     _quieten()
+    # A shard that is cut short while it is mapped kills the process; say at least where.
+    faulthandler.enable(2)
     dist.initialize_dist(device_type(), timeout=300)
     if device_type() == "cpu":
         # Ranks of one machine share its cores.

@@ -1,24 +1,17 @@
-"""Real windows in several small shards, and what Streaming and its ranks need."""
+"""Real windows in several small shards, and what Streaming's own readers need."""
 
 import atexit
 import functools
-import multiprocessing
-import os
-import socket
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from glm_composer.conversion.shards import ShardWriter, Table
 from glm_composer.data.shards import Shards
-
-Release = Callable[[], Any]
 
 LENGTH = 512
 SAMPLES = 700
@@ -45,88 +38,18 @@ def split(windows: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Release]]:
-    """What Streaming would release only when the process ends, released after each test.
-
-    Each dataset holds half a dozen blocks of shared memory, hence as many open files.
-    `clean_stale_shared_memory` is not for tests: it unlinks those of every run on the machine.
-    """
-    # Streaming leaves its lock files there for good.
+@pytest.fixture
+def stock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A place for the lock files that Streaming's own readers leave; their memory is released."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    waiting: list[Release] = []
+    waiting: list[Callable[[], Any]] = []
 
     def register(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
         waiting.append(functools.partial(function, *args, **kwargs))
         return function
 
+    # What it releases when the process ends: half a dozen blocks of shared memory a reader.
     monkeypatch.setattr(atexit, "register", register)
-    yield waiting
-    release(waiting)
-
-
-def release(waiting: list[Release]) -> None:
-    """Do what waits, last come first, as `atexit` would."""
+    yield
     while waiting:
         waiting.pop()()
-
-
-@pytest.fixture
-def on_two_ranks(releases: list[Release]) -> Callable[..., list[Any]]:
-    """Calls a function on two ranks and returns both results.
-
-    Real processes over gloo, forked so that they need not spend ten seconds on imports.
-    """
-
-    def run(function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        context = multiprocessing.get_context("fork")
-        pipes, processes = [], []
-        for rank in range(2):
-            receive, send = context.Pipe(duplex=False)
-            given = (rank, port, send, releases, function, arguments)
-            process = context.Process(target=_be_rank, args=given, daemon=True)
-            process.start()
-            send.close()
-            pipes.append(receive)
-            processes.append(process)
-        try:
-            assert all(pipe.poll(60) for pipe in pipes), "a rank hangs"
-            results = [pipe.recv() for pipe in pipes]
-        finally:
-            for process in processes:
-                process.join(5)
-                process.kill()
-        for result in results:
-            assert not isinstance(result, str), result
-        return results
-
-    return run
-
-
-def _be_rank(
-    rank: int,
-    port: int,
-    pipe: Any,
-    releases: list[Release],
-    function: Callable[..., Any],
-    arguments: tuple[Any, ...],
-) -> None:
-    # What was inherited is the parent's to release.
-    releases.clear()
-    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
-    os.environ.update({name: str(value) for name, value in here.items()})
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    try:
-        if torch.distributed.is_initialized():  # in the parent, by a test before this one
-            torch.distributed.destroy_process_group()
-        torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
-        result = function(*arguments)
-        torch.distributed.barrier()
-        pipe.send(result)
-    except BaseException:
-        pipe.send(traceback.format_exc())
-    finally:
-        release(releases)

@@ -16,7 +16,8 @@ def deal(shards, rank_batch, ranks, limit=None):
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 @pytest.mark.parametrize(
-    ("rank_batch", "limit"), [(32, None), (7, None), (700, None), (701, None), (16, 50), (16, 5)]
+    ("rank_batch", "limit"),
+    [(32, None), (7, None), (700, None), (701, None), (16, 50), (16, 5), (16, 2)],
 )
 def test_every_window_exactly_once(split, windows, ranks, rank_batch, limit):
     shards = Shards(split)

@@ -64,6 +64,7 @@ def test_types_and_shapes(batch):
         "soft_masked": (torch.bool, (700, 300)),
         "loss_weight": (torch.float32, (700, 300)),
         "id": (torch.int64, (700,)),
+        "epoch": (torch.int64, (700,)),
     }
 
 

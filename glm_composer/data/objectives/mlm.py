@@ -1,5 +1,6 @@
 """Masked language modelling: hide some bases and ask for them (Devlin et al. 2019)."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -49,8 +50,11 @@ class MaskedLanguageModel:
 
     def __init__(self, config: MLMConfig):
         self.config = config
-        # A position's 16 random bits fall below this with probability `rate`.
+        # A position's 16 random bits fall below this with probability `rate`, and 32 random bits
+        # below these where it becomes [MASK], and where [MASK] or a random base.
         self._threshold = np.uint16(round(config.rate / RATE_STEP))
+        self._mask = math.ceil(config.mask * 2**32)
+        self._changed = math.ceil((config.mask + config.random) * 2**32)
 
     def __call__(self, ids: Bytes, keys: Keys) -> tuple[Bytes, Bytes]:
         """Corrupt a batch of windows.
@@ -63,26 +67,23 @@ class MaskedLanguageModel:
             inputs [batch, length] uint8, what the model sees, and labels [batch, length] uint8,
             the true id where a position is selected and [PAD] elsewhere.
         """
-        config = self.config
-        selected = draw_uint16(keys, ids.shape[1]) < self._threshold
-        if not config.gpn_exact:
+        gpn_exact = self.config.gpn_exact
+        length = ids.shape[1]
+        selected = draw_uint16(keys, length) < self._threshold
+        if not gpn_exact:
             selected &= ids >= FIRST_BASE
-        rows, columns = np.nonzero(selected)
+        at = np.flatnonzero(selected)
+        rows = np.repeat(np.arange(len(ids)), np.count_nonzero(selected, axis=1))
         # A second stream decides what becomes of the few selected positions: its upper half the
         # kind, its lower half the random base.
-        numbers = draw_at(mix(keys)[rows], columns)
-        kind = (numbers >> np.uint64(32)) * 2.0**-32
-        low = numbers & np.uint64(0xFFFFFFFF)
-        choices = VOCAB_SIZE if config.gpn_exact else VOCAB_SIZE - FIRST_BASE
-        token = (low * np.uint64(choices)) >> np.uint64(32)
-        if not config.gpn_exact:
-            token += np.uint64(FIRST_BASE)
-        true = ids[rows, columns]
-        seen = np.where(kind < config.mask, np.uint8(MASK), true)
-        becomes_random = (kind >= config.mask) & (kind < config.mask + config.random)
-        seen = np.where(becomes_random, token.astype(np.uint8), seen)
-        inputs = ids.copy()
-        inputs[rows, columns] = seen
-        labels = np.full_like(ids, PAD)
-        labels[rows, columns] = true
+        numbers = draw_at(mix(keys)[rows], at - rows * length)
+        kind, low = numbers >> np.uint64(32), numbers & np.uint64(0xFFFFFFFF)
+        choices, first = (VOCAB_SIZE, 0) if gpn_exact else (VOCAB_SIZE - FIRST_BASE, FIRST_BASE)
+        token = ((low * np.uint64(choices)) >> np.uint64(32)).astype(np.uint8) + np.uint8(first)
+        true = ids.ravel()[at]
+        seen = np.where(kind < self._changed, token, true)
+        seen[kind < self._mask] = MASK
+        inputs, labels = ids.copy(), np.full(ids.shape, PAD, dtype=np.uint8)
+        inputs.ravel()[at] = seen
+        labels.ravel()[at] = true
         return inputs, labels
