@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test test-fast lint bench bench-data bench-train bench-sequence lock
+.PHONY: setup demo test test-fast lint bench bench-convert bench-data bench-train bench-sequence lock
 
 setup: .venv/.ready
 
@@ -28,10 +28,14 @@ lint: setup
 	@ruff check . && ruff format --check . && mypy
 
 # Figures for benchmarks/LOG.md; run them alone on the machine.
-bench: bench-sequence bench-data bench-train
+bench: bench-sequence bench-convert bench-data bench-train
 
 bench-sequence: setup
 	@python benchmarks/sequence_rate.py
+
+# Human chromosome 20, from Debian; 2 GB of disk.
+bench-convert: setup
+	@python benchmarks/convert_rate.py
 
 bench-data: setup
 	@python benchmarks/data_rate.py

@@ -1,10 +1,9 @@
 """The report as one HTML file: no script, no address outside it, the same in ten years."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 
-from glm_composer.errors import UserError
+from glm_composer.report.document import document, replace_text
 from glm_composer.report.held_out import held_out_section, held_out_verdict
 from glm_composer.report.markup import Child, Markup, join, tag
 from glm_composer.report.numbers import number
@@ -14,13 +13,10 @@ from glm_composer.report.provenance import (
     environment_section,
 )
 from glm_composer.report.record import MODEL, Run, read_run
-from glm_composer.report.style import STYLE
 from glm_composer.report.training import training_section, typical_throughput
 from glm_composer.report.variants import best_auprc, counts, variant_section
 
 FILE_NAME = "report.html"
-# Enforces what the page promises: nothing is fetched, nothing runs.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def write_report(run_dir: Path) -> Path:
@@ -36,14 +32,14 @@ def write_report(run_dir: Path) -> Path:
         UserError: no run there, a damaged file in it, or the report cannot be written.
     """
     path = Path(run_dir) / FILE_NAME
-    _replace(path, page(read_run(run_dir)))
+    replace_text(path, page(read_run(run_dir)))
     return path
 
 
 def page(run: Run) -> str:
     """Return the report of a run as HTML."""
-    body = tag(
-        "main",
+    return document(
+        run.name,
         _header(run),
         tag("div", _headline(run), class_="keys"),
         _missing(run),
@@ -54,15 +50,6 @@ def page(run: Run) -> str:
         configuration_section(run),
         environment_section(run),
     )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", f"{run.name} - glm_composer"),
-        tag("style", Markup(STYLE)),
-    )
-    return "<!doctype html>\n" + tag("html", head, tag("body", body), lang="en") + "\n"
 
 
 def _header(run: Run) -> Markup:
@@ -158,18 +145,3 @@ def _missing(run: Run) -> Markup | None:
         return None
     listed = tag("ul", [tag("li", sentence) for sentence in run.missing])
     return tag("div", tag("strong", "Not in this report"), listed, class_="note")
-
-
-def _replace(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise UserError(
-            f"{path}: cannot be written: {error.strerror or error}; check space and permissions"
-        ) from None
