@@ -23,12 +23,11 @@ MODELS = {
 
 
 def make_step(model_overrides: list[str], precision: str, compiled: bool):
-    overrides = [*model_overrides, f"precision={precision}"]
+    overrides = [*model_overrides, f"precision={precision}", f"compile={compiled}"]
     config = load(Config, "yamls/quickstart.yaml", overrides)
     torch.manual_seed(0)
     model = build_model(config)
     optimizer = optimizers.get(config.optimizer.name)(config.optimizer, model)
-    forward = torch.compile(model) if compiled else model
     shape = (config.global_train_batch_size, 512)
     bases = torch.randint(FIRST_BASE, FIRST_BASE + 4, shape, dtype=torch.uint8)
     selected = torch.rand(shape) < 0.15
@@ -41,7 +40,7 @@ def make_step(model_overrides: list[str], precision: str, compiled: bool):
     losses = []
 
     def step() -> None:
-        loss = forward(batch)["loss"]
+        loss = model(batch)["loss"]
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
