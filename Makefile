@@ -17,12 +17,12 @@ demo: setup
 	else composer train.py yamls/quickstart.yaml; fi
 	@glm report runs/quickstart
 
-test: setup
-	@python -m pytest
+test: test-fast
+	@python -m pytest -m slow
 
-# Without the long proofs: ranks, kills, every README command.
+# Without the long proofs: ranks, kills, stock readers, every README command.
 test-fast: setup
-	@python -m pytest -m "not slow"
+	@python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 lint: setup
 	@ruff check . && ruff format --check . && mypy

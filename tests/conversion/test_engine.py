@@ -189,6 +189,7 @@ def test_a_worker_that_is_killed_ends_the_run_in_one_line(settings, whole, tmp_p
     assert_equal(convert(load(ConvertConfig, settings, ["workers=1"]), False), whole)
 
 
+@pytest.mark.slow
 def test_slices_join_to_what_one_run_writes(settings, whole, tmp_path):
     for number in (3, 1):
         config = load(ConvertConfig, settings, [f"part={number}/3", "workers=1"])
@@ -242,6 +243,7 @@ def test_killed_before_the_rename_and_published(settings, whole, tmp_path):
     assert not work.exists()
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_output(settings, tmp_path):
     process = command(tmp_path / "toy.py", "convert", settings, "workers=1")
     while not parts(tmp_path):
@@ -253,6 +255,7 @@ def test_two_runs_on_one_output(settings, tmp_path):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_at_the_merge_keeps_finished_parts(settings, whole, tmp_path):
     def limit() -> None:
         # Every part is smaller than a shard.
@@ -377,6 +380,7 @@ def test_one_window(tmp_path):
         convert(structure(ConvertConfig, raw, "test"), False)
 
 
+@pytest.mark.slow
 def test_ready_windows_make_the_same_dataset(settings, tmp_path):
     """Rows of a dataset written as JSONL, a file a split, and converted once more."""
     overrides = ["windows.stride=500", f"out={tmp_path}/cut", "workers=1"]

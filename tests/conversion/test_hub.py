@@ -80,6 +80,7 @@ def environment(tmp_path_factory) -> Iterator[dict[str, str]]:
         server.terminate()
 
 
+@pytest.mark.slow
 def test_gpn_promoter_yaml_converts_what_the_hub_has(environment, tmp_path):
     out = tmp_path / "out"
     command = [
