@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test test-fast lint bench bench-convert bench-data bench-train bench-sequence lock
+.PHONY: setup demo test test-fast start-kill lint bench bench-convert bench-data bench-train bench-sequence lock
 
 setup: .venv/.ready
 
@@ -23,6 +23,10 @@ test: test-fast
 # Without the long proofs: ranks, kills, stock readers, every README command.
 test-fast: setup
 	@python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
+
+# Two hundred readers started and killed: nothing may stay behind. Needs data/yeast.
+start-kill: setup
+	@python tests/data/start_and_kill.py data/yeast/train 200
 
 lint: setup
 	@ruff check . && ruff format --check . && mypy

@@ -129,9 +129,11 @@ def _check_splits(
     infos = [each.part.info for each in parts]
     longest = max((info.longest for info in infos), default=0)
     known = sum(info.transcripts for info in infos)
+    coding = ", of which 'windows.coding_only' takes those with a CDS"
     raise UserError(
         f"{which}: windowing '{config.windows.name}' cuts {config.windows.length:,} bases each, "
-        f"the longest contig has {longest:,}, and the source has {known:,} transcripts; "
+        f"the longest contig has {longest:,}, and the source has {known:,} transcripts"
+        f"{coding if getattr(config.windows, 'coding_only', False) else ''}; "
         "check 'windows.length', 'splits' and the annotation"
     )
 

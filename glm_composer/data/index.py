@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -78,16 +79,19 @@ def read_index(path: Path) -> Index:
         raise UserError(f"{file}: no MDS shards there") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot read: {error}") from None
-    if not isinstance(index, dict) or not index.get("shards"):
+    if not isinstance(index, dict) or not isinstance(index.get("shards"), list):
+        raise UserError(f"{file}: not the index of MDS shards; convert the dataset again")
+    if not index["shards"]:
         raise UserError(f"{file}: lists no shards: this split is empty")
     shards, columns = [], set()
     for number, shard in enumerate(index["shards"]):
         try:
-            if shard["format"] != "mds" or not isinstance(shard["samples"], int):
+            # MDS counts rows in 32 bits.
+            if shard["format"] != "mds" or not 0 <= shard["samples"] < 1 << 32:
                 raise ValueError
             packed = _stored(shard["zip_data"]) if shard.get("zip_data") else None
             raw = _stored(shard["raw_data"])
-            entry = ShardEntry(shard["samples"], raw, packed, shard.get("compression"))
+            entry = ShardEntry(operator.index(shard["samples"]), raw, packed, shard.get("compression"))
             columns.add((tuple(shard["column_names"]), tuple(shard["column_encodings"])))
         except (KeyError, TypeError, ValueError):
             raise UserError(

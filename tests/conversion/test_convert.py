@@ -120,7 +120,7 @@ def test_the_same_configuration_gives_the_same_bytes(toy, tmp_path):
         (["source.fasta=null"], "give either 'fasta' or 'genbank'"),
         (["source.annotation=x.txt"], "unknown annotation format '.txt'"),
         (["variants.contigs=[z]"], "'variants.contigs': 'z' matches no contig"),
-        (["windows={name: promoters}", "source.annotation=null"], "the source has 0 transcripts"),
+        (["windows={name: promoters}", "source.annotation=null"], "the source has 0 transcripts, of which 'windows.coding_only' takes those with a CDS"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_wrong_settings_are_refused_with_nothing_left(toy, tmp_path, overrides, message):

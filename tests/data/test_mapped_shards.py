@@ -103,6 +103,8 @@ def test_a_truncated_shard(copy, size):
     [
         (lambda shards: shards.clear(), "lists no shards"),
         (lambda shards: shards[1].pop("samples"), "shard 1 is not described"),
+        (lambda shards: shards[1].update(samples=2**70), "shard 1 is not described"),
+        (lambda shards: shards[1].update(samples=9.5), "shard 1 is not described"),
         (lambda shards: shards[0].pop("column_encodings"), "shard 0 is not described"),
         (lambda shards: shards[2].update(raw_data=None), "shard 2 is not described"),
         (lambda shards: shards[2].update(format="csv"), "shard 2 is not described"),
@@ -118,7 +120,12 @@ def test_an_index_that_is_not_one(copy, change, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "cannot read"), ('{"shards": [', "cannot read"), ("[]", "lists no shards")],
+    [
+        ("", "cannot read"),
+        ('{"shards": [', "cannot read"),
+        ("[]", "not the index of MDS shards"),
+        ('{"shards": 1}', "not the index of MDS shards"),
+    ],
 )
 def test_an_index_that_is_not_json(copy, text, message):
     (copy / "index.json").write_text(text)
