@@ -91,7 +91,9 @@ def read_index(path: Path) -> Index:
                 raise ValueError
             packed = _stored(shard["zip_data"]) if shard.get("zip_data") else None
             raw = _stored(shard["raw_data"])
-            entry = ShardEntry(operator.index(shard["samples"]), raw, packed, shard.get("compression"))
+            entry = ShardEntry(
+                operator.index(shard["samples"]), raw, packed, shard.get("compression")
+            )
             columns.add((tuple(shard["column_names"]), tuple(shard["column_encodings"])))
         except (KeyError, TypeError, ValueError):
             raise UserError(
