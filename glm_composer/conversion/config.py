@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from annotated_types import Gt, Le
 from pydantic import NonNegativeInt, PositiveInt, StringConstraints
 
 from glm_composer.conversion.shards import HASHES, ShardFormat
@@ -11,6 +12,7 @@ from glm_composer.registry import sources, windowings
 from glm_composer.settings import named
 
 Compression = Annotated[str, StringConstraints(pattern=r"^zstd(:([1-9]|1[0-9]|2[0-2]))?$")]
+Share = Annotated[float, Gt(0), Le(1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ class ConvertConfig:
     out: str
     source: Any = named(sources)
     windows: Any = named(windowings)
-    splits: dict[str, list[str] | float] = field(default_factory=dict)
+    splits: dict[str, list[str] | Share] = field(default_factory=dict)
     split_by: Literal["contig", "assembly"] = "contig"
     split_seed: NonNegativeInt = 0
     exclude: list[str] = field(default_factory=list)
