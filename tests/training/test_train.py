@@ -254,3 +254,15 @@ def test_a_small_model_learns_its_windows_by_heart(yeast, tmp_path):
     )
     found = list(fit(config).values())
     assert float.fromhex(found[-1]) < 0.5
+
+
+@pytest.mark.slow
+def test_the_profile_preset_leaves_a_profile(yeast, tmp_path):
+    config = load(
+        Config,
+        REPOSITORY / "yamls/debug/profile.yaml",
+        [f"data.path={yeast}", f"runs_dir={tmp_path}", "loggers.progress_bar=false"],
+    )
+    assert len(fit(config)) == 9
+    traces = [path for path in (config.run_dir / "profile").rglob("*") if path.is_file()]
+    assert any("aten::mm" in path.read_text() for path in traces)
