@@ -121,6 +121,11 @@ def _check_splits(
     if not empty:
         return
     which = f"no window in '{empty[0]}'" if windows[:DROPPED].any() else "no window at all"
+    if plan.contigs and empty[0] not in plan.split_of:
+        raise UserError(
+            f"no window in '{empty[0]}': none of the {len(plan.contigs):,} contigs falls to it; "
+            "check 'splits', or draw otherwise with 'split_seed' or 'split_by'"
+        )
     if windows[DROPPED]:
         raise UserError(
             f"{which}: {windows[DROPPED]:,} windows were left out as duplicates of others, by "

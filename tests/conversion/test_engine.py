@@ -378,6 +378,9 @@ def test_one_window(tmp_path):
     raw |= {"splits": {"train": ["a"], "test": ["b"]}, "out": str(tmp_path / "two")}
     with pytest.raises(UserError, match="no window in 'train': 1 windows were left out as dupl"):
         convert(structure(ConvertConfig, raw, "test"), False)
+    raw["splits"] = {"train": 0.999999, "test": 0.000001}
+    with pytest.raises(UserError, match="no window in 'test': none of the 2 contigs falls to it"):
+        convert(structure(ConvertConfig, raw, "test"), False)
 
 
 @pytest.mark.slow
