@@ -20,9 +20,10 @@ from glm_composer.settings import structure
 
 if __name__ == "__main__":
     convert(structure(ConvertConfig, json.loads(sys.argv[1]), "test"), progress=False)
-    own, workers = (resource.getrusage(who).ru_maxrss
-                    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(own, workers)
+    # Not ru_maxrss, which begins at what the process had that started this one.
+    lines = open("/proc/self/status").read().splitlines()
+    own = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
+    print(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
