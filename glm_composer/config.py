@@ -26,6 +26,7 @@ Precision = Literal["fp32", "amp_bf16"]
 Interval = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep)$")]
 Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep|sp|tok)$")]
 Moment = Annotated[str, StringConstraints(pattern=r"^([0-9]+(ba|ep)|[0-9]*\.?[0-9]+dur)$")]
+NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
@@ -41,7 +42,7 @@ class StreamConfig:
             that straight lines join over training, TIME as `1000ba`, `2ep` or `0.5dur`.
     """
 
-    path: str
+    path: NonEmpty
     remote: str | None = None
     split: str = "train"
     proportion: NonNegativeFloat | list[tuple[Moment, NonNegativeFloat]] = 1.0
@@ -81,7 +82,7 @@ class DataConfig:
             unless the data is remote.
     """
 
-    path: Annotated[str, StringConstraints(min_length=1)]
+    path: NonEmpty
     remote: str | None = None
     cache_limit: PositiveInt | None = None
     validate_hash: bool = False

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from glm_composer.conversion.assembly import Assembly, WindowFile
 from glm_composer.conversion.config import ConvertConfig
-from glm_composer.conversion.files import explain_write_errors, locked, sync_directory
+from glm_composer.conversion.files import explain_write_errors, locked, sync
 from glm_composer.conversion.genome_file import GenomeFile
 from glm_composer.conversion.manifest import Manifest
 from glm_composer.conversion.merge import NOT_RECORDED, merge
@@ -22,11 +22,11 @@ from glm_composer.conversion.parts import Part
 from glm_composer.conversion.pieces import Piece
 from glm_composer.conversion.plan import Plan, digest, make_plan, make_tasks
 from glm_composer.conversion.pool import available_cores, run
-from glm_composer.conversion.progress import progress_bar
 from glm_composer.conversion.splits import match_contigs
 from glm_composer.conversion.targets import open_target
 from glm_composer.conversion.variants_file import write_variants
 from glm_composer.errors import UserError
+from glm_composer.progress import progress_bar
 from glm_composer.registry import sources, windowings
 from glm_composer.sequence import Bytes
 
@@ -157,7 +157,7 @@ def _merge(config: ConvertConfig, plan: Plan, variant_contigs: set[int], progres
             manifest = merge(config, plan, scratch, threads, advance)
         if config.save_genome or variant_contigs:
             _write_extras(config, plan, variant_contigs, scratch)
-        sync_directory(scratch)
+        sync(scratch)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise

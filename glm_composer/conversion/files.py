@@ -124,8 +124,8 @@ def write_durably(path: Path, *parts: bytes | memoryview) -> None:
         os.fsync(file.fileno())
 
 
-def sync_directory(path: Path) -> None:
-    """Wait until a directory's entries are on the disk."""
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a directory's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

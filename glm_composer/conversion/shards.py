@@ -25,7 +25,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from glm_composer.conversion.files import sync_directory, write_durably
+from glm_composer.conversion.files import sync, write_durably
 from glm_composer.sequence import Bytes
 
 Table = NDArray[np.void]
@@ -163,7 +163,7 @@ class ShardWriter:
             self._collect()
         index = {"version": 2, "shards": self._entries}
         write_durably(self.directory / "index.json", json.dumps(index, sort_keys=True).encode())
-        sync_directory(self.directory)
+        sync(self.directory)
 
     def _flush(self) -> None:
         work = (self.directory, self._count, self._rows[: self._filled], self._form)

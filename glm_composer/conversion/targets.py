@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
-from glm_composer.conversion.files import sync_directory
+from glm_composer.conversion.files import sync
 from glm_composer.errors import UserError
 
 
@@ -58,5 +58,5 @@ class Directory:
         """Rename the directory, which lies on the same file system."""
         self.refuse_occupied()
         dataset.rename(self._path)
-        sync_directory(self._path.parent)
+        sync(self._path.parent)
         shutil.rmtree(self.work, ignore_errors=True)

@@ -30,7 +30,7 @@ class Proportion:
     batches: tuple[float, ...]
     weights: tuple[float, ...]
 
-    def at(self, batch: int) -> float:
+    def at(self, batch: float) -> float:
         """Return the weight in a batch."""
         return float(np.interp(batch, self.batches, self.weights))
 

@@ -14,8 +14,6 @@ from glm_composer.evaluation.table import VariantWindows, check_rankable, load_v
 
 CONFIG_FILE = "config.yaml"
 LATEST = "latest-rank0.pt"
-# Directory beside the checkpoints that holds the one being written.
-ASIDE = "partial"
 
 
 def check_data(config: Config) -> int:

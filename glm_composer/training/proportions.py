@@ -16,7 +16,8 @@ def proportions(config: Config, epoch_windows: int, window: int) -> dict[str, Pr
         window: bases a model sees.
 
     Raises:
-        UserError: the points of a stream are not in order.
+        UserError: the points of a stream are not in order, or no stream gives anything at some
+            time.
     """
     batch = config.global_train_batch_size
     units = {
@@ -26,10 +27,15 @@ def proportions(config: Config, epoch_windows: int, window: int) -> dict[str, Pr
         "tok": 1 / (batch * window),
     }
     units["dur"] = _batches(config.max_duration, units)
-    return {
+    found = {
         name: _proportion(f"data.streams.{name}", stream, units)
         for name, stream in config.data.streams.items()
     }
+    # A sum of straight lines above 0 is 0 at one of their ends first, if anywhere.
+    for at in sorted({0.0, *(end for each in found.values() for end in each.batches)}):
+        if at < units["dur"] and not any(each.at(at) for each in found.values()):
+            raise UserError(f"data.streams: all proportions are 0 in batch {at:g}")
+    return found
 
 
 def _proportion(key: str, stream: StreamConfig, units: dict[str, float]) -> Proportion:

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from glm_composer.config import Config
 from glm_composer.errors import UserError
 from glm_composer.settings import dump
 from glm_composer.training.checkpoint_file import read_weights
-from glm_composer.training.inputs import ASIDE, CONFIG_FILE, LATEST
+from glm_composer.training.inputs import CONFIG_FILE, LATEST
 
 ENVIRONMENT_FILE = "environment.json"
 
@@ -46,8 +45,6 @@ def check_writable(config: Config) -> None:
     checkpoints = config.run_dir / "checkpoints"
     try:
         checkpoints.mkdir(parents=True, exist_ok=True)
-        # What a kill in the middle of a save leaves behind.
-        shutil.rmtree(checkpoints / ASIDE, ignore_errors=True)
         # Permission bits say little about read-only and full disks, and nothing to root.
         with tempfile.NamedTemporaryFile(dir=checkpoints) as probe:
             probe.write(b"x")

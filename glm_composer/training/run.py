@@ -4,6 +4,7 @@ import faulthandler
 import logging
 import os
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
@@ -11,6 +12,7 @@ from composer import Trainer
 from composer.utils import dist
 
 from glm_composer.config import Config
+from glm_composer.conversion.files import locked
 from glm_composer.errors import UserError
 from glm_composer.report import print_summary, write_report
 from glm_composer.training.build import build_trainer, device_type
@@ -34,6 +36,19 @@ def train(config: Config) -> None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // dist.get_local_world_size()))
     check_resumable(config)
     check_writable(config)
+    with _alone(config):
+        _train(config)
+
+
+def _alone(config: Config) -> AbstractContextManager[None]:
+    """Keep other runs out of the run's directory until this process ends, however it ends."""
+    if dist.get_global_rank() != 0:
+        return nullcontext()
+    taken = f"{config.run_dir}: another process is training there; choose another run_name"
+    return locked(config.run_dir / ".lock", shared=False, taken=taken)
+
+
+def _train(config: Config) -> None:
     trainer = build_trainer(config)
     if dist.get_global_rank() == 0:
         write_record(config, sum(p.numel() for p in trainer.state.model.parameters()))

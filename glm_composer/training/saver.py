@@ -7,20 +7,34 @@ made aside and renamed.
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from composer.callbacks import CheckpointSaver
 from composer.core import State
 from composer.loggers import Logger
 from composer.utils import checkpoint
 
+from glm_composer.conversion.files import sync
 from glm_composer.errors import UserError
-from glm_composer.training.inputs import ASIDE
+
+# Directory beside the checkpoints that holds the one being written.
+ASIDE = "partial"
 
 
 class DurableSaver(CheckpointSaver):
-    """Composer's saver for one local file a checkpoint: no shards, no uploads."""
+    """Composer's saver for one local file a checkpoint: no shards, no uploads.
+
+    Args:
+        folder: where checkpoints lie; torsos that a kill has left there are deleted.
+        settings: as Composer's.
+    """
+
+    def __init__(self, folder: str, **settings: Any):
+        super().__init__(folder=folder, **settings)
+        shutil.rmtree(Path(folder) / ASIDE, ignore_errors=True)
 
     def _save_checkpoint(self, state: State, logger: Logger) -> None:
         self.last_checkpoint_batch = state.timestamp.batch
@@ -35,11 +49,11 @@ class DurableSaver(CheckpointSaver):
             written = pattern.parent / ASIDE / pattern.name
             if not checkpoint.save_checkpoint(state=state, filename=str(written)):
                 return
-            _sync(aside)
+            sync(aside)
             os.replace(aside, final)
             if self.latest_filename is not None:
                 _link(Path(self.latest_filename.format(state)), final)
-            _sync(final.parent)
+            sync(final.parent)
         with contextlib.suppress(OSError):
             aside.parent.rmdir()
         self.saved_checkpoints.append(str(final))
@@ -52,14 +66,6 @@ def _link(latest: Path, final: Path) -> None:
     aside.unlink(missing_ok=True)
     aside.symlink_to(final.name)
     os.replace(aside, latest)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import gzip
 import logging
 import re
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from glm_composer.conversion.annotation import Transcript
 from glm_composer.conversion.bed import read_bed
 from glm_composer.conversion.fasta import read_fasta
-from glm_composer.conversion.fetch import fetch
 from glm_composer.conversion.genbank import read_genbank
 from glm_composer.conversion.gff import read_gff3, read_gtf
 from glm_composer.conversion.sources.package import DROSOPHILA_CHR2R
@@ -342,14 +340,9 @@ def test_gtf_called_gff3_is_not_taken_for_a_thousand_genes(tmp_path):
         read_gff3(path, LENGTHS)
 
 
-def test_augustus_s_genes_translate_to_its_own_proteins(tmp_path):
+def test_augustus_s_genes_translate_to_its_own_proteins(debian, tmp_path):
     """Both strands, introns, UTRs and its bare identifiers, on the fly's chromosome."""
-    if not shutil.which("apt-get"):
-        pytest.skip("augustus-doc is a Debian package, and this machine has no apt-get")
-    try:
-        fasta, predicted = fetch(DROSOPHILA_CHR2R).path, fetch(AUGUSTUS).path
-    except UserError as error:
-        pytest.skip(f"this test needs augustus-doc, and it cannot be fetched: {error}")
+    fasta, predicted = debian(DROSOPHILA_CHR2R), debian(AUGUSTUS)
     (contig,) = read_fasta(fasta)
     text = predicted.read_text()
     comments = "".join(line.removeprefix("# ") for line in text.split("\n") if line[:2] == "# ")

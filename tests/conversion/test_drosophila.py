@@ -1,6 +1,5 @@
 """Real Drosophila: a soft-masked chromosome, and the promoter dataset checked against it."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,35 +8,24 @@ import pytest
 from glm_composer.conversion.config import ConvertConfig
 from glm_composer.conversion.convert import convert
 from glm_composer.conversion.fasta import read_fasta
-from glm_composer.conversion.fetch import Package, fetch
 from glm_composer.conversion.manifest import read_manifest
 from glm_composer.conversion.sources.package import DROSOPHILA_CHR2R, DROSOPHILA_UPSTREAMS
 from glm_composer.data.shards import Shards
-from glm_composer.errors import UserError
 from glm_composer.settings import load, structure
 
 YAML = Path(__file__).parents[2] / "yamls/convert/drosophila.yaml"
 
 
-def from_debian(package: Package) -> Path:
-    if not shutil.which("apt-get"):
-        pytest.skip(f"{package.name} is a Debian package, and this machine has no apt-get")
-    try:
-        return fetch(package).path
-    except UserError as error:
-        pytest.skip(f"this test needs {package.name}, and it cannot be fetched: {error}")
-
-
 @pytest.fixture(scope="module")
-def chr2r():
+def chr2r(debian):
     """Bases of chr2R [21146708], read line by line."""
-    lines = from_debian(DROSOPHILA_CHR2R).read_bytes().split(b"\n")
+    lines = debian(DROSOPHILA_CHR2R).read_bytes().split(b"\n")
     assert lines[0] == b">chr2R"
     return np.frombuffer(b"".join(lines[1:]), np.uint8)
 
 
-def test_a_chromosome_through_fasta_tiles_and_shards(chr2r, tmp_path):
-    path = from_debian(DROSOPHILA_CHR2R)
+def test_a_chromosome_through_fasta_tiles_and_shards(debian, chr2r, tmp_path):
+    path = debian(DROSOPHILA_CHR2R)
     (contig,) = read_fasta(path)
     assert (contig.sequence == chr2r).all()
     raw = {
@@ -59,9 +47,9 @@ def test_a_chromosome_through_fasta_tiles_and_shards(chr2r, tmp_path):
     assert 0.10 < counts.soft_masked / counts.bases < 0.11
 
 
-def test_promoter_dataset_equals_the_chromosome_and_no_base_is_twice(chr2r, tmp_path):
+def test_promoter_dataset_equals_the_chromosome_and_no_base_is_twice(debian, chr2r, tmp_path):
     """3,414 loci of chr2R on both strands, merged: every window is a slice of the chromosome."""
-    from_debian(DROSOPHILA_UPSTREAMS)
+    debian(DROSOPHILA_UPSTREAMS)
     out = convert(load(ConvertConfig, YAML, [f"out={tmp_path / 'fly'}"]), progress=False)
     manifest = read_manifest(out)
     table = Shards(out / "test").gather()

@@ -4,11 +4,9 @@ The reference knows no interval arithmetic. It marks bases, looks for runs of ma
 the steps of songlab-cal/gpn (analysis/gpn_animal_promoter, intervals "v6") in their order.
 """
 
-import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,12 +14,10 @@ from glm_composer.conversion.annotation import Transcript
 from glm_composer.conversion.assembly import Contig
 from glm_composer.conversion.config import ConvertConfig
 from glm_composer.conversion.convert import convert
-from glm_composer.conversion.fetch import fetch
 from glm_composer.conversion.genbank import read_genbank
 from glm_composer.conversion.sources.package import DROSOPHILA_CHR2R, DROSOPHILA_CHR2R_GENES
 from glm_composer.conversion.windowings.promoters import Promoters, promoters
 from glm_composer.data.shards import Shards
-from glm_composer.errors import UserError
 from glm_composer.settings import load
 
 YAML = Path(__file__).parents[2] / "yamls/convert/gpn_recipe.yaml"
@@ -96,13 +92,8 @@ def test_recipe_on_any_contig(size, holes, drawn, half, width, seed):
     assert found == reference(text, genes, half, width)
 
 
-def test_recipe_on_chr2r_through_the_command_s_road(tmp_path):
-    if not shutil.which("apt-get"):
-        pytest.skip("augustus-doc is a Debian package, and this machine has no apt-get")
-    try:
-        fasta, genes = fetch(DROSOPHILA_CHR2R).path, fetch(DROSOPHILA_CHR2R_GENES).path
-    except UserError as error:
-        pytest.skip(f"this test needs augustus-doc, and it cannot be fetched: {error}")
+def test_recipe_on_chr2r_through_the_command_s_road(debian, tmp_path):
+    fasta, genes = debian(DROSOPHILA_CHR2R), debian(DROSOPHILA_CHR2R_GENES)
     text = "".join(fasta.read_text().split("\n")[1:])
     placed = []
     for piece, transcripts in read_genbank(genes):

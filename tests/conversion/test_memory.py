@@ -8,9 +8,7 @@ import sys
 
 import pytest
 
-from glm_composer.conversion.fetch import fetch
 from glm_composer.conversion.sources.package import HUMAN_CHR20
-from glm_composer.errors import UserError
 
 SCRIPT = """
 import json, resource, sys
@@ -28,13 +26,8 @@ if __name__ == "__main__":
 
 
 @pytest.fixture(scope="module")
-def chr20() -> bytes:
-    if not shutil.which("apt-get"):
-        pytest.skip(f"{HUMAN_CHR20.name} is a Debian package, and this machine has no apt-get")
-    try:
-        return gzip.decompress(fetch(HUMAN_CHR20).path.read_bytes())
-    except UserError as error:
-        pytest.skip(f"this test needs {HUMAN_CHR20.name}, and it cannot be fetched: {error}")
+def chr20(debian) -> bytes:
+    return gzip.decompress(debian(HUMAN_CHR20).read_bytes())
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Windows over exons, CDS, UTRs and background, against marks on single bases."""
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,6 @@ from glm_composer.conversion import features
 from glm_composer.conversion.annotation import Transcript
 from glm_composer.conversion.assembly import Contig
 from glm_composer.conversion.fasta import read_fasta
-from glm_composer.conversion.fetch import fetch
 from glm_composer.conversion.gff import read_gtf
 from glm_composer.conversion.randomness import generator, stable_hash
 from glm_composer.conversion.sources.package import DROSOPHILA_CHR2R
@@ -271,13 +269,8 @@ def test_ready_windows_are_not_cut():
 
 
 @pytest.mark.parametrize("kind", list(BUILDERS))
-def test_human_globins_are_cut_as_marked_bases_say(kind):
-    if not shutil.which("apt-get"):
-        pytest.skip("augustus-doc is a Debian package, and this machine has no apt-get")
-    try:
-        fasta, gtf = fetch(HG38).path, fetch(REFGENE).path
-    except UserError as error:
-        pytest.skip(f"this test needs augustus-doc, and it cannot be fetched: {error}")
+def test_human_globins_are_cut_as_marked_bases_say(kind, debian):
+    fasta, gtf = debian(HG38), debian(REFGENE)
     (contig,) = read_fasta(fasta)
     found = read_gtf(gtf, {contig.name: len(contig.sequence)})
     assert len(found) > 12

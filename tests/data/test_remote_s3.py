@@ -266,8 +266,8 @@ def test_killed_in_the_middle_of_a_download(waits, part, remote, samples, proxy,
 
 def test_the_path_of_a_split_in_the_bucket_itself(server, dataset, samples, proxy, tmp_path):
     s3 = client(server)
-    s3.create_bucket(Bucket="root")
+    s3.create_bucket(Bucket="whole")
     for file in dataset.iterdir():
         if file.suffix in (".json", ".zstd"):
-            s3.put_object(Bucket="root", Key=file.name, Body=Path(file).read_bytes())
-    assert_equal(Shards(tmp_path / "cache", remote="s3://root/").gather(), samples)
+            s3.put_object(Bucket="whole", Key=file.name, Body=Path(file).read_bytes())
+    assert_equal(Shards(tmp_path / "cache", remote="s3://whole/").gather(), samples)

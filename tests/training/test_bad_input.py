@@ -1,5 +1,6 @@
 """What a user gets for damaged checkpoints, full disks and tables that cannot be ranked."""
 
+import fcntl
 import os
 import pickle
 import resource
@@ -68,8 +69,8 @@ def test_a_run_its_disk_and_its_resumption(configure, tmp_path):
     torso.parent.mkdir(parents=True)
     torso.touch()
     check_writable(config)
-    assert not torso.parent.exists(), "what a kill left behind stays for ever"
     trainer = build_trainer(config)
+    assert not torso.parent.exists(), "what a kill left behind stays for ever"
     trainer.fit()
     trainer.close()
     checkpoints = config.run_dir / "checkpoints"
@@ -109,6 +110,17 @@ def test_finished_run_is_evaluated_again_and_never_shortened(configure, capsys):
     assert "trained to 2ba already" in capsys.readouterr().out
     with pytest.raises(UserError, match="at 2ba already"):
         train(configure(*QUICK, "max_duration=1ba"))
+
+
+def test_two_runs_in_one_directory(configure):
+    config = configure(*QUICK)
+    check_writable(config)
+    metrics = config.run_dir / "metrics.jsonl"
+    with (config.run_dir / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="tiny: another process is training there"):
+            train(config)
+    assert not metrics.exists()
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/x"])

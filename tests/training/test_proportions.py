@@ -39,6 +39,23 @@ def test_points_out_of_order(configure):
         schedule(configure, "[]")
 
 
+def test_no_stream_gives_anything(configure):
+    def both(a, b):
+        streams = f"{{a: {{path: x, proportion: {a}}}, b: {{path: y, proportion: {b}}}}}"
+        changes = ["max_duration=9ba", "data.train_windows=null", f"data.streams={streams}"]
+        return proportions(configure(*changes), 155, 64)
+
+    for a, b, batch in (
+        ("0", "0.0", 0),
+        ("[[2ba, 0]]", "[[0ba, 1], [5ba, 0]]", 5),
+        ("[[3ba, 1], [4ba, 0], [6ba, 1]]", "0", 4),
+    ):
+        with pytest.raises(UserError, match=f"all proportions are 0 in batch {batch}$"):
+            both(a, b)
+    # The run is over before.
+    assert both("0", "[[0ba, 1], [1.0dur, 0]]")["b"].at(8) > 0
+
+
 @pytest.mark.parametrize("time", ["5", "1sp", "-1ba", "soon", "1.5ba"])
 def test_times_that_are_none(configure, time):
     with pytest.raises(UserError, match=r"data\.streams\.b.proportion"):

@@ -245,24 +245,22 @@ def test_loggers_write_offline(command, tmp_path, monkeypatch):
     assert list((tmp_path / "tiny/wandb").glob("offline-run-*/*.wandb"))
 
 
+@pytest.fixture
+def preset(yeast, tmp_path):
+    """Settings of a debug preset by its name."""
+    here = [f"data.path={yeast}", f"runs_dir={tmp_path}", "loggers.progress_bar=false"]
+    return lambda name: load(Config, REPOSITORY / f"yamls/debug/{name}.yaml", here)
+
+
 @pytest.mark.slow
-def test_a_small_model_learns_its_windows_by_heart(yeast, tmp_path):
-    config = load(
-        Config,
-        REPOSITORY / "yamls/debug/overfit.yaml",
-        [f"data.path={yeast}", f"runs_dir={tmp_path}", "loggers.progress_bar=false"],
-    )
-    found = list(fit(config).values())
+def test_a_small_model_learns_its_windows_by_heart(preset):
+    found = list(fit(preset("overfit")).values())
     assert float.fromhex(found[-1]) < 0.5
 
 
 @pytest.mark.slow
-def test_the_profile_preset_leaves_a_profile(yeast, tmp_path):
-    config = load(
-        Config,
-        REPOSITORY / "yamls/debug/profile.yaml",
-        [f"data.path={yeast}", f"runs_dir={tmp_path}", "loggers.progress_bar=false"],
-    )
+def test_the_profile_preset_leaves_a_profile(preset):
+    config = preset("profile")
     assert len(fit(config)) == 9
     traces = [path for path in (config.run_dir / "profile").rglob("*") if path.is_file()]
     assert any("aten::mm" in path.read_text() for path in traces)

@@ -1,4 +1,4 @@
-"""The bar of a conversion: what is done, rate and time left."""
+"""The bar of long work: what is done, rate and time left."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
