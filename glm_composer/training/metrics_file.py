@@ -56,12 +56,11 @@ class MetricsFile(LoggerDestination):
         if self._step < state.timestamp.batch.value:
             self._flush()
 
-    def fit_end(self, state: State, logger: Logger) -> None:
-        """Write the last line."""
-        self._flush()
-
     def close(self, state: State, logger: Logger) -> None:
-        """Write the last line, also of a run that failed."""
+        """Write the last line, also of a run that failed.
+
+        Not at the fit's end: Composer evaluates once more after it.
+        """
         self._flush()
 
     def _flush(self) -> None:

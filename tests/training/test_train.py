@@ -72,6 +72,15 @@ def test_same_seed_twice_is_bitwise_equal_and_another_is_not(configure):
     assert fit(configure("run_name=third", "seed=4")) != first
 
 
+def test_a_step_has_one_line_with_all_of_it(configure):
+    config = configure("max_duration=2ba", "scheduler={name: constant}")
+    fit(config)
+    rows = read_metrics(config.run_dir / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2]
+    # Measured at the end, though its interval is six steps.
+    assert "validation/loss" in rows[-1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", ["6ba", "8ba", "11ba"], ids=["middle", "boundary", "later"])
 def test_resumed_equals_uninterrupted(configure, stop):
