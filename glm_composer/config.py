@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, Lt
 from pydantic import (
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     StringConstraints,
@@ -78,8 +77,6 @@ class DataConfig:
         eval_soft_mask_weight: the same in evaluation.
         reverse_complement: turn half of the training windows over.
         shuffle: draw a new order every epoch.
-        workers: loader processes; 0 prepares batches in the training process, which is fast enough
-            unless the data is remote.
     """
 
     path: NonEmpty
@@ -99,7 +96,6 @@ class DataConfig:
     eval_soft_mask_weight: NonNegativeFloat = 0.0
     reverse_complement: bool = True
     shuffle: bool = True
-    workers: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
         for name in self.streams:

@@ -96,7 +96,6 @@ def test_what_has_no_default_must_be_there(tmp_path, key):
         (["seed=-1"], "'seed' = -1: input should be greater"),
         (["data.window=0"], "'data.window' = 0: input should be greater"),
         (["data.soft_mask_weight=-1"], "'data.soft_mask_weight' = -1: input should be greater"),
-        (["data.workers=-1"], "'data.workers' = -1: input should be greater"),
         (["model.name=roberta"], "'model.name': unknown name 'roberta' in models; valid names:"),
         (
             ["data.streams={a/b: {path: x}}"],

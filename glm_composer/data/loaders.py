@@ -11,17 +11,19 @@ from composer.utils import dist
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from glm_composer.data.ahead import ahead
 from glm_composer.data.batches import GlobalBatches, Place, Source
 from glm_composer.data.dataset import WindowDataset
 from glm_composer.data.held_out import HeldOutDataset
 from glm_composer.data.mixture import MixedDataset, MixedWindows, Mixture, Proportion
-from glm_composer.data.prepare import Prepare, as_tensors
+from glm_composer.data.prepare import Prepare
 from glm_composer.data.shards import Shards
 from glm_composer.data.stream import Stream
-from glm_composer.errors import UserError
 
 # Batches whose windows are fetched ahead, where there is something to fetch.
 LOOK_AHEAD = 32
+# Batches prepared while one is in use.
+BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,6 @@ class Loading:
         identity: settings that decide the content of batches, by key; a run only goes on where
             they, the data, the seed and the global batch are what they were.
         shuffle: draw a new order every epoch.
-        workers: loader processes.
         force: go on in any case.
     """
 
@@ -44,7 +45,6 @@ class Loading:
     seed: int
     identity: Mapping[str, Any] = field(default_factory=dict)
     shuffle: bool = True
-    workers: int = 0
     force: bool = False
 
 
@@ -109,7 +109,7 @@ def _batches(
 
 def _train_spec(dataset: WindowDataset, batches: GlobalBatches, loading: Loading) -> DataSpec:
     samples = batches.source.samples
-    return _data_spec(dataset, loading.prepare, samples, loading.workers, batches)
+    return _data_spec(dataset, loading.prepare, samples, batches)
 
 
 def stream_table(spec: DataSpec, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -138,40 +138,39 @@ def held_out_loader(
     dataset = HeldOutDataset(
         shards, rank_batch, dist.get_global_rank(), dist.get_world_size(), limit
     )
-    return _data_spec(dataset, prepare, dataset.samples, 0)
+    return _data_spec(dataset, prepare, dataset.samples)
 
 
 class _Loader(DataLoader):
-    """A DataLoader whose workers' errors stay one line."""
+    """A DataLoader that prepares the next batches while one is in use."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        try:
-            yield from super().__iter__()
-        except UserError as error:
-            # torch puts the worker's traceback before it.
-            _, _, message = str(error).rstrip().rpartition(f"{UserError.__name__}: ")
-            raise UserError(message) from None
+        device = torch.cuda.current_device() if self.pin_memory else None
+        yield from ahead(self._prepare(device), BATCHES_AHEAD)
+
+    def _prepare(self, device: int | None) -> Iterator[Any]:
+        if device is not None:
+            # A thread begins on the first device, whose memory is another rank's.
+            torch.cuda.set_device(device)
+        yield from super().__iter__()
 
 
 def _data_spec(
-    dataset: Dataset, prepare: Prepare, samples: int, workers: int, sampler: Sampler | None = None
+    dataset: Dataset, prepare: Prepare, samples: int, sampler: Sampler | None = None
 ) -> DataSpec:
     loader: DataLoader = _Loader(
         dataset,
         batch_size=None,
         sampler=sampler,
-        # Workers send arrays: tensors would travel in files, which a kill leaves behind. The stub
-        # of collate_fn thinks of lists of samples only.
-        collate_fn=cast(Any, prepare.arrays),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        # It draws seeds for workers; from the global state they would disturb dropout.
+        # The stub thinks of lists of samples only.
+        collate_fn=cast(Any, prepare),
+        pin_memory=torch.cuda.is_available(),
+        # It draws a seed at every start; from the global state that would disturb dropout.
         generator=torch.Generator(),
     )
     return DataSpec(
         loader,
         num_samples=samples,
-        batch_transforms=cast(Any, as_tensors),
         get_num_samples_in_batch=lambda batch: int((batch["id"] >= 0).sum()),
         get_num_tokens_in_batch=cast(Any, count_tokens),  # weights are no integers
     )

@@ -18,11 +18,6 @@ Objective = Callable[[Bytes, Keys], tuple[Bytes, Bytes]]
 STRAND, CORRUPTION, CROP = 1, 2, 4
 
 
-def as_tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
-    """Return arrays by name as tensors that share their memory."""
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
 class Prepare:
     """Crop, reverse complement, corruption and loss weights of a batch.
 
@@ -53,10 +48,6 @@ class Prepare:
         self.random_crop, self.random_strand = random_crop, random_strand
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Prepare a batch: `arrays` as tensors."""
-        return as_tensors(self.arrays(batch))
-
-    def arrays(self, batch: dict[str, Any]) -> dict[str, NDArray[Any]]:
         """Prepare a batch.
 
         Args:
@@ -96,7 +87,7 @@ class Prepare:
         }
         if "stream" in batch:
             arrays["stream"] = batch["stream"]
-        return arrays
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def _crop(
         self, sequences: Bytes, ids: NDArray[np.int64], epoch: int | NDArray[np.int64]

@@ -153,7 +153,6 @@ def _train_data(config: Config, window: int) -> DataSpec:
         seed=config.seed,
         identity=identity,
         shuffle=data.shuffle,
-        workers=data.workers,
         force=config.force_resume,
     )
     if not data.streams:

@@ -2,9 +2,9 @@
 
     python tests/data/start_and_kill.py SPLIT CYCLES
 
-A cycle is two processes on the same directory, each with two workers, before their first batch or
-after it; all get SIGKILL, workers included. Exits with 1 if /dev/shm or the temporary folder
-holds a file more afterwards than before.
+A cycle is two processes on the same directory, killed with SIGKILL before their first
+batch or after it. Exits with 1 if /dev/shm or the temporary folder holds a file more afterwards
+than before.
 """
 
 import os
@@ -15,24 +15,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from torch.utils.data import DataLoader
-
-from glm_composer.data.batches import GlobalBatches, Place
-from glm_composer.data.dataset import WindowDataset
+from glm_composer.data.loaders import Loading, train_loader
 from glm_composer.data.objectives.mlm import MaskedLanguageModel, MLMConfig
 from glm_composer.data.prepare import Prepare
 from glm_composer.data.shards import Shards
-from glm_composer.data.stream import Stream
 
 
 def read_forever(split: Path, ready: int) -> None:
-    shards = Shards(split)
-    batches = GlobalBatches(Stream(shards.counts, 1), 16, Place())
     prepare = Prepare(MaskedLanguageModel(MLMConfig()), 1, 512, 0.01, True, True)
-    dataset = WindowDataset(shards, batches)
-    loader = DataLoader(
-        dataset, batch_size=None, sampler=batches, num_workers=2, collate_fn=prepare.arrays
-    )
+    loader = train_loader(Shards(split), Loading(prepare=prepare, batch=16, seed=1)).dataloader
     while True:
         for number, _ in enumerate(loader):
             if number == 0:

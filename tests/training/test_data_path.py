@@ -134,12 +134,6 @@ def test_any_seed_of_64_bits(configure, seed):
         configure(f"seed={2**64}")
 
 
-def test_workers_change_nothing(configure):
-    common = ["max_duration=11ba", *COMMON]
-    alone = fit(configure("run_name=alone", *common))
-    assert fit(configure("run_name=helped", "data.workers=2", *common)) == alone
-
-
 @pytest.mark.slow
 def test_any_ranks_see_the_same(command, tmp_path):
     runs = {"one": [(1, 20)], "three": [(3, 20)], "changing": [(2, 7), (3, 20)]}

@@ -1,0 +1,65 @@
+"""Items made ahead by a thread: their order, how far ahead, errors, and its end."""
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from glm_composer.data.ahead import ahead
+
+
+def alive():
+    return [thread for thread in threading.enumerate() if thread.name == "ahead"]
+
+
+def wait_until(true):
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+@pytest.mark.parametrize("items", [0, 1, 2, 100])
+def test_all_items_in_order(items, count):
+    assert list(ahead(range(items), count)) == list(range(items))
+    assert not alive()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_so_many_are_made_and_no_more(count):
+    begun = []
+    items = ahead((begun.append(item) or item for item in itertools.count()), count)
+    assert not begun
+    for taken in range(1, 4):
+        assert next(items) == taken - 1
+        wait_until(lambda taken=taken: len(begun) == taken + count)
+    time.sleep(0.05)
+    assert len(begun) == 3 + count
+    items.close()
+
+
+def test_an_error_comes_in_its_place():
+    def failing():
+        yield 1
+        yield 2
+        raise ValueError("the third")
+
+    items = ahead(failing(), 2)
+    assert [next(items), next(items)] == [1, 2]
+    with pytest.raises(ValueError, match="the third"):
+        next(items)
+    assert not alive()
+
+
+def test_leaving_ends_the_thread():
+    items = ahead(itertools.count(), 2)
+    assert next(items) == 0
+    assert len(alive()) == 1
+    items.close()
+    assert not alive()
+    for number in ahead(itertools.count(), 2):
+        if number == 5:
+            break
+    wait_until(lambda: not alive())
