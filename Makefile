@@ -26,7 +26,8 @@ test-fast: setup
 
 # Two hundred readers started and killed: nothing may stay behind. Needs data/yeast.
 start-kill: setup
-	@python tests/data/start_and_kill.py data/yeast/train 200
+	@directory=$$(mktemp -d) && TMPDIR=$$directory python tests/data/start_and_kill.py data/yeast/train 200 && \
+	  rmdir $$directory
 
 lint: setup
 	@ruff check . && ruff format --check . && mypy

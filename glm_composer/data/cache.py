@@ -254,11 +254,15 @@ def bring_file(directory: Path, name: str, remote: Remote) -> Path:
     ):
         if descriptor >= 0:
             remote.fetch(name, parts[0])
-            if target.exists() and target.read_bytes() != parts[0].read_bytes():
-                parts[0].unlink()
+            if not target.exists():
+                parts[0].replace(target)
+                return target
+            # It may be another user's, whom we cannot take it from.
+            found = parts[0].read_bytes()
+            parts[0].unlink()
+            if target.read_bytes() != found:
                 raise UserError(
                     f"{target}: is not {remote.address}/{name}: this directory holds another "
                     f"dataset; delete it or choose another one"
                 )
-            parts[0].replace(target)
     return target

@@ -1,15 +1,19 @@
-"""Locks between processes that no killed process leaves behind: the kernel holds them."""
+"""Locks between processes, also of several users, that no killed process leaves behind.
+
+The kernel holds them. Their files can be opened by everybody who may enter the directory.
+"""
 
 import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glm_composer.errors import UserError
 
 _POLL_S = 0.01
+_OPENING_S = 1.0
 
 
 @contextmanager
@@ -35,9 +39,15 @@ def held(
         yield descriptor
     finally:
         if descriptor >= 0:
-            # Before it is released: who gets a lock on a file without name, tries again.
-            path.unlink(missing_ok=True)
-            os.close(descriptor)
+            _release(path, descriptor)
+
+
+def _release(path: Path, descriptor: int) -> None:
+    # One that a killed process of another user has left cannot be deleted everywhere; no harm.
+    with suppress(PermissionError):
+        # Before it is released: who gets a lock on a file without name, tries again.
+        path.unlink(missing_ok=True)
+    os.close(descriptor)
 
 
 def _acquire(
@@ -49,8 +59,7 @@ def _acquire(
         if descriptor >= 0:
             if not done():
                 return descriptor
-            path.unlink(missing_ok=True)
-            os.close(descriptor)
+            _release(path, descriptor)
             return -1
         if (now := progress()) != seen:
             since, seen = time.monotonic(), now
@@ -69,7 +78,7 @@ def try_lock(path: Path, create: bool = False) -> int:
     Raises:
         FileNotFoundError: it is not there, and `create` is not asked.
     """
-    descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o666)
+    descriptor = _open(path, create)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Its holder may have deleted it between the two calls.
@@ -82,6 +91,28 @@ def try_lock(path: Path, create: bool = False) -> int:
         raise
     os.close(descriptor)
     return -1
+
+
+def _open(path: Path, create: bool) -> int:
+    deadline = time.monotonic() + _OPENING_S
+    while True:
+        # Not O_CREAT for one that is there: in a directory like /tmp the kernel then refuses
+        # another user's file.
+        try:
+            return os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            if not create:
+                raise
+        except PermissionError:
+            # Perhaps its maker has not come to the fchmod below.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_S)
+            continue
+        with suppress(FileExistsError):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            os.fchmod(descriptor, 0o666)  # whatever the umask
+            return descriptor
 
 
 @contextmanager

@@ -23,7 +23,7 @@ _DISK_ERRORS = {
     errno.EDQUOT: "free space, or set cache_limit",
     errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
     errno.EROFS: "choose another directory",
-    errno.EACCES: "check its permissions",
+    errno.EACCES: "check its permissions, or read what is here as `remote` of your own directory",
     errno.EPERM: "check its permissions",
 }
 _S3_RETRIED = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
