@@ -1,50 +1,61 @@
 """Attention: one function, one signature, several backends that agree.
 
-`sdpa` is torch's own kernel over the full square; `banded` computes a sliding window in blocks,
-so it costs O(length x window) on any device; `flash` is flash-attn, for bf16/fp16 on CUDA.
-`choose` picks one per call shape when the model is built, so nothing is decided inside a compiled
-forward pass.
+| backend | what it is | where it is best |
+|---|---|---|
+| `flash` | flash-attn 2 or 3, bf16 and fp16 on CUDA | everywhere it runs |
+| `banded` | a sliding window in blocks, O(length x window) | local layers without flash |
+| `sdpa` | torch's own kernel over the full square | global layers without flash |
+| `matmul` | the square of scores in plain matmuls | global layers on a CPU, in bf16 |
+
+`choose` picks one for each layer when the model is built; `auto` takes the best that is there. On
+a CPU that is, for global layers, `matmul_or_sdpa`: what a call's type and length make the faster.
 """
 
-import importlib.util
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from glm_composer.errors import UserError
+from glm_composer.models import flash
+from glm_composer.models.banded import banded
+from glm_composer.models.packing import Packing
 
-Backend = Literal["auto", "sdpa", "banded", "flash"]
-FLASH_TYPES = (torch.bfloat16, torch.float16)
+Backend = Literal["auto", "flash", "sdpa", "banded", "matmul"]
+Resolved = Literal["flash2", "flash3", "sdpa", "banded", "matmul", "matmul_or_sdpa"]
+# The square of scores is kept for the backward pass: beyond this it is too much memory.
+MATMUL_LENGTH = 1024
 
 
-def choose(backend: Backend, window: int | None) -> Backend:
-    """Resolve `auto` for a layer with this window; check an explicit choice.
+class Choice(NamedTuple):
+    """A backend, and why not the one that was asked for or the fastest ("" where it is)."""
 
-    `banded` means nothing without a window, so a global layer of such a model takes `sdpa`.
+    backend: Resolved
+    why: str = ""
+
+
+def choose(backend: Backend, window: int | None) -> Choice:
+    """Resolve the backend of a layer with this window (None for a global one).
 
     Raises:
-        UserError: `flash` without flash-attn or CUDA.
+        UserError: an unknown backend, or `flash` without flash-attn or CUDA.
     """
-    missing = _missing_for_flash()
-    if backend == "auto":
-        if missing is None:
-            return "flash"
-        return "sdpa" if window is None else "banded"
-    if backend == "flash" and missing is not None:
-        raise UserError(f"attention backend 'flash': {missing}; use 'auto' to fall back")
+    if backend == "flash" or backend == "auto":
+        version, missing = flash.find()
+        if version is not None:
+            return Choice(version)
+        if backend == "flash":
+            raise UserError(f"attention backend 'flash': {missing}; use 'auto' to fall back")
+        if window is not None:
+            return Choice("banded", missing)
+        return Choice("sdpa" if torch.cuda.is_available() else "matmul_or_sdpa", missing)
     if backend == "banded" and window is None:
-        return "sdpa"
-    return backend
-
-
-def _missing_for_flash() -> str | None:
-    if not torch.cuda.is_available():
-        return "no CUDA device"
-    if importlib.util.find_spec("flash_attn") is None:
-        return "flash-attn is not installed (pip install 'glm-composer[gpu]')"
-    return None
+        return Choice("sdpa", "'banded' needs a window")
+    if backend not in get_args(Backend):
+        valid = ", ".join(get_args(Backend))
+        raise UserError(f"unknown attention backend '{backend}'; valid ones: {valid}")
+    return Choice(backend)
 
 
 def attention(
@@ -53,82 +64,93 @@ def attention(
     value: Tensor,
     window: int | None = None,
     causal: bool = False,
-    backend: Backend = "sdpa",
+    backend: Resolved = "sdpa",
+    packing: Packing | None = None,
 ) -> Tensor:
-    """Scaled dot-product attention, bidirectional or causal, full or within a sliding window.
+    """Scaled dot-product attention within each window of DNA, full or over a sliding band.
+
+    Where a band is as wide as the windows, `banded` is `sdpa`. Calls that flash-attn cannot
+    answer, in fp32 or on a CPU, go to the portable backends, so that a model built beside a GPU
+    runs anywhere.
 
     Args:
-        query: [batch, length, heads, head_width], already rotated.
-        key: same shape as `query`.
-        value: same shape as `query`.
+        query: [batch, length, heads, head_width], already rotated; [total, heads, head_width]
+            with a packing.
+        key: the same with kv_heads heads, each for heads / kv_heads heads of queries in turn.
+        value: same shape as `key`.
         window: a position sees others at most this many bases away (|i - j| <= window); None for
             all.
         causal: a position sees only itself and what is before it.
-        backend: a resolved backend, from `choose`. `flash` only knows bf16 and fp16 on CUDA; for
-            other tensors the portable backends answer, so that a model built beside a GPU also
-            runs in fp32 or on the CPU.
+        backend: a resolved backend, from `choose`.
+        packing: how windows of several lengths are packed; no attention from one to another.
 
     Returns:
-        [batch, length, heads, head_width]
+        what `query` is like
     """
-    if window is not None and window >= query.shape[1] - 1:
+    longest = query.shape[1] if packing is None else packing.longest
+    if window is not None and window >= longest - 1:
         window = None
-    if backend == "flash":
-        if query.is_cuda and query.dtype in FLASH_TYPES:
-            return _flash(query, key, value, window, causal)
+    if backend in ("flash2", "flash3"):
+        if query.is_cuda and query.dtype in flash.TYPES:
+            return flash.flash(query, key, value, window, causal, packing, backend)
         backend = "banded"
     if backend == "banded" and window is not None:
-        return _banded(query, key, value, window, causal)
-    return _full(query, key, value, window, causal)
+        return banded(query, key, value, window, causal, packing)
+    if backend == "matmul_or_sdpa":
+        short = longest <= MATMUL_LENGTH
+        backend = "matmul" if short and query.dtype == torch.bfloat16 else "sdpa"
+    if packing is not None:
+        q, k, v = packing.pad(query), packing.pad(key), packing.pad(value)
+        return packing.unpad(_square(q, k, v, window, causal, packing.real, backend))
+    return _square(query, key, value, window, causal, None, backend)
 
 
-def _flash(q: Tensor, k: Tensor, v: Tensor, window: int | None, causal: bool) -> Tensor:
-    from flash_attn import flash_attn_func
-
-    side = -1 if window is None else window
-    return flash_attn_func(q, k, v, causal=causal, window_size=(side, 0 if causal else side))
-
-
-def _full(q: Tensor, k: Tensor, v: Tensor, window: int | None, causal: bool) -> Tensor:
+def _square(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    window: int | None,
+    causal: bool,
+    real: Tensor | None,
+    backend: Resolved,
+) -> Tensor:
+    """Attention over [batch, length, ...], where keys are seen that are `real` [batch, length]."""
+    groups = q.shape[2] // k.shape[2]
+    # Not sdpa's `enable_gqa`, for which torch 2.7 leaves its fused kernel on a CPU.
+    k, v = (x[:, :, :, None].expand(-1, -1, -1, groups, -1).flatten(2, 3) for x in (k, v))
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-    mask = None
-    if window is not None:
-        position = torch.arange(q.shape[2], device=q.device)
-        mask = _visible(position[:, None], position[None, :], window, causal)
-    out = F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=causal and mask is None
-    )
+    if backend == "matmul":
+        out = _matmul(q, k, v, _bias(q, window, causal, real))
+    elif window is None and real is None:
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    else:
+        bias = _bias(q, window, causal, real)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     return out.transpose(1, 2)
 
 
-def _visible(i: Tensor, j: Tensor, window: int, causal: bool) -> Tensor:
-    return ((i - j).abs() <= window) & ((j <= i) if causal else True)
+def _bias(q: Tensor, window: int | None, causal: bool, real: Tensor | None) -> Tensor | None:
+    """What is added to scores, [1 or batch, 1, 1 or length, length]; None for nothing."""
+    length = q.shape[2]
+    hidden = None if real is None else ~real[:, None, None]
+    if window is not None or causal:
+        position = torch.arange(length, device=q.device)
+        distance = position[:, None] - position
+        far = distance.abs() > (length if window is None else window)
+        far = (far | (distance < 0) if causal else far)[None, None]
+        hidden = far if hidden is None else far | hidden
+    if hidden is None:
+        return None
+    # Not -inf: a window without real positions would be NaN, and its gradient spoil all.
+    bias = torch.zeros(hidden.shape, dtype=q.dtype, device=q.device)
+    return bias.masked_fill(hidden, torch.finfo(q.dtype).min)
 
 
-def _banded(q: Tensor, k: Tensor, v: Tensor, window: int, causal: bool) -> Tensor:
-    """Queries in blocks of `window` positions, each against its own and the adjacent blocks."""
-    batch, length, heads, width = q.shape
-    blocks = -(-length // window)
-    pad = blocks * window - length
-    q, k, v = (x.transpose(1, 2) for x in (q, k, v))  # [batch, heads, length, width]
-    q = F.pad(q, (0, 0, 0, pad)).view(batch, heads, blocks, window, width)
+def _matmul(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """The definition in three steps over [batch, heads, length, head_width].
 
-    def neighbourhood(x: Tensor) -> Tensor:  # [batch, heads, blocks, 2 or 3 x window, width]
-        x = F.pad(x, (0, 0, window, pad + (0 if causal else window)))
-        x = x.view(batch, heads, -1, window, width)
-        return torch.cat([x[:, :, i : i + blocks] for i in range(2 if causal else 3)], dim=3)
-
-    k, v = neighbourhood(k), neighbourhood(v)
-    # Positions relative to a block's own start are the same for all blocks; only the sequence's
-    # two ends differ, where padding must not be seen.
-    i = torch.arange(window, device=q.device)[:, None]
-    j = torch.arange(-window, k.shape[3] - window, device=q.device)[None, :]
-    absolute = j + window * torch.arange(blocks, device=q.device)[:, None, None]
-    visible = _visible(i, j, window, causal) & (absolute >= 0) & (absolute < length)
-    # A padded query sees nothing real; its row is cut off below, it only must not become NaN.
-    bias = torch.zeros(visible.shape, dtype=q.dtype, device=q.device)
-    bias = bias.masked_fill(~visible, torch.finfo(q.dtype).min)
-    scores = (q * width**-0.5) @ k.transpose(-1, -2) + bias
-    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(v.dtype)
-    out = (weights @ v).reshape(batch, heads, blocks * window, width)[:, :, :length]
-    return out.transpose(1, 2)
+    The softmax answers in the inputs' own type, while it computes in fp32 inside: in fp32 outside
+    its reading and writing would cost what the matmuls gain.
+    """
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    return torch.softmax(scores if bias is None else scores + bias, dim=-1) @ v

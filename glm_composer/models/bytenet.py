@@ -10,7 +10,9 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glm_composer.models.language_model import LanguageModel, initialise
+from glm_composer.models.convolution import Convolution
+from glm_composer.models.language_model import LanguageModel, Layers, initialise
+from glm_composer.models.packing import Packing
 from glm_composer.registry import models
 
 
@@ -43,24 +45,25 @@ class ByteNetConfig:
 
 
 class ByteNetBlock(nn.Module):
-    """x + Linear(Conv1d(Linear(x))), each after LayerNorm and GELU, at half width inside."""
+    """x + Linear(Conv1d(Linear(x))), each after LayerNorm and GELU, at half width inside.
 
-    def __init__(self, width: int, kernel: int, dilation: int):
+    GPN's looks to both sides; `causal` is for blocks of other models.
+    """
+
+    def __init__(self, width: int, kernel: int, dilation: int, causal: bool = False):
         super().__init__()
         inner = width // 2
         self.norm_in = nn.LayerNorm(width, bias=False)
         self.reduce = nn.Linear(width, inner, bias=False)
         self.norm_conv = nn.LayerNorm(inner, bias=False)
-        self.conv = nn.Conv1d(
-            inner, inner, kernel, dilation=dilation, padding=dilation * (kernel // 2), bias=False
-        )
+        self.conv = Convolution(inner, kernel, dilation, causal)
         self.norm_out = nn.LayerNorm(inner, bias=False)
         self.expand = nn.Linear(inner, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[batch, length, width] -> [batch, length, width]."""
+    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
+        """[batch, length, width], or [total, width] with a packing -> the same shape."""
         y = self.reduce(F.gelu(self.norm_in(x)))
-        y = self.conv(F.gelu(self.norm_conv(y)).transpose(1, 2)).transpose(1, 2)
+        y = self.conv(F.gelu(self.norm_conv(y)), packing)
         return x + self.expand(F.gelu(self.norm_out(y)))
 
 
@@ -76,6 +79,6 @@ def build_bytenet(config: ByteNetConfig) -> LanguageModel:
         for layer in range(config.layers)
     )
     norm = nn.LayerNorm(config.width, bias=False)
-    model = LanguageModel(config.width, nn.Sequential(*blocks), norm)
+    model = LanguageModel(config.width, Layers(blocks), norm)
     initialise(model)
     return model

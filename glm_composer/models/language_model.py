@@ -6,8 +6,23 @@ import torch
 from torch import Tensor, nn
 
 from glm_composer import sequence
+from glm_composer.errors import UserError
+from glm_composer.models.packing import Packing
 
 INIT_STD = 0.02
+
+
+class Layers(nn.ModuleList):
+    """Layers one after the other, each of them called with the hidden states and the packing.
+
+    An encoder that is one of these takes windows of several lengths.
+    """
+
+    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
+        """[batch, length, width], or [total, width] with a packing -> the same shape."""
+        for layer in self:
+            x = layer(x, packing)
+        return x
 
 
 class LanguageModel(nn.Module):
@@ -17,23 +32,49 @@ class LanguageModel(nn.Module):
         width: size of the hidden states.
         encoder: maps [batch, length, width] to the same shape.
         norm: final normalisation over the last axis.
+        causal: whether no position of the encoder's output depends on later positions.
     """
 
-    def __init__(self, width: int, encoder: nn.Module, norm: nn.Module):
+    def __init__(self, width: int, encoder: nn.Module, norm: nn.Module, causal: bool = False):
         super().__init__()
         self.width = width
+        self.causal = causal
         self.embedding = nn.Embedding(sequence.VOCAB_SIZE, width, padding_idx=sequence.PAD)
         self.encoder = encoder
         self.norm = norm
         self.decoder = nn.Linear(width, sequence.VOCAB_SIZE, bias=False)
 
-    def embed(self, ids: Tensor) -> Tensor:
-        """Ids [batch, length] of any integer type -> hidden states [batch, length, width]."""
-        return self.norm(self.encoder(self.embedding(ids.int())))
+    def embed(self, ids: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Final hidden states of windows.
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Ids [batch, length] of any integer type -> logits [batch, length, 7]."""
-        return self.decoder(self.embed(ids))
+        Args:
+            ids: [batch, length] of any integer type; windows of several lengths are padded at
+                their ends with [PAD].
+            lengths: [batch] of any integer type, how much of each window is real; None where all
+                of all are, which is the fast path. No window sees another's positions, nor
+                padding: its hidden states are those it has alone.
+
+        Returns:
+            [batch, length, width], zeros at padding
+
+        Raises:
+            UserError: a length is out of range, or the encoder takes windows of one length only.
+        """
+        if lengths is None:
+            return self.norm(self.encoder(self.embedding(ids.int())))
+        if not isinstance(self.encoder, Layers):
+            raise UserError(
+                f"this model's encoder ({type(self.encoder).__name__}) takes windows of one "
+                "length only; give data.window a length that all windows have, or build the "
+                "encoder of glm_composer.models.language_model.Layers"
+            )
+        packing = Packing.of(lengths, ids.shape[1])
+        x = self.embedding(packing.unpad(ids).int())
+        return packing.pad(self.norm(self.encoder(x, packing)))
+
+    def forward(self, ids: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits [batch, length, 7] of what `embed` takes, zeros at padding."""
+        return self.decoder(self.embed(ids, lengths))
 
 
 def initialise(model: nn.Module, scale: Callable[[str], float] = lambda name: 1.0) -> None:

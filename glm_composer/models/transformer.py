@@ -10,17 +10,20 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glm_composer.models.attention import Backend, attention, choose
 from glm_composer.models.bytenet import ByteNetBlock
-from glm_composer.models.language_model import LanguageModel, initialise
+from glm_composer.models.convolution import Convolution
+from glm_composer.models.language_model import LanguageModel, Layers, initialise
+from glm_composer.models.packing import Packing
+from glm_composer.models.rotary import rotary_tables, rotate
 from glm_composer.registry import models
 
 Reach = Literal["global", "local", "none"]
+EPS = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +35,14 @@ class TransformerConfig:
         width: size of the hidden states.
         layers: number of blocks.
         heads: attention heads; must divide `width`.
+        kv_heads: heads of keys and values, each shared by heads / kv_heads heads of queries
+            (grouped-query attention, Ainslie et al. 2023); must divide `heads`; null for as many.
+        qk_norm: RMSNorm over each head's queries and keys before rotation (Henry et al. 2020),
+            which bounds what attention scores can grow to.
+        causal: no position sees what comes after it, in attention and convolutions alike.
         mlp_width: inner size of the SwiGLU.
         attention: reach of each layer's attention, repeated over the layers.
-        window: local layers see this many bases to either side.
+        window: local layers see this many bases to either side, or before where `causal`.
         rope_base: rotary base of global layers.
         local_rope_base: rotary base of local layers.
         stem_kernel: kernel of a convolution after the embedding, odd; 0 for none.
@@ -48,6 +56,9 @@ class TransformerConfig:
     width: PositiveInt = 768
     layers: PositiveInt = 12
     heads: PositiveInt = 12
+    kv_heads: PositiveInt | None = None
+    qk_norm: bool = False
+    causal: bool = False
     mlp_width: PositiveInt = 2048
     attention: list[Reach] = field(default_factory=lambda: ["global"])
     window: PositiveInt = 64
@@ -66,6 +77,8 @@ class TransformerConfig:
             raise ValueError(
                 f"width / heads ({self.width // self.heads}) must be even: RoPE rotates pairs"
             )
+        if self.kv_heads and self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
         if not self.attention:
             raise ValueError("attention must name the reach of at least one layer")
         if self.stem_kernel and self.stem_kernel % 2 == 0:
@@ -74,42 +87,46 @@ class TransformerConfig:
             raise ValueError(f"conv_kernel ({self.conv_kernel}) must be odd")
 
 
-def rotary_tables(
-    length: int, head_width: int, base: float, device: torch.device | None = None
-) -> tuple[Tensor, Tensor]:
-    """Return cosines and sines [length, 1, head_width / 2] of RoPE (Su et al. 2021)."""
-    pair = torch.arange(0, head_width, 2, dtype=torch.float64, device=device)
-    position = torch.arange(length, dtype=torch.float64, device=device)
-    angle = position[:, None, None] * base ** (-pair / head_width)
-    return angle.cos().float(), angle.sin().float()
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate pairs (i, i + head_width / 2) of x [batch, length, heads, head_width]."""
-    a, b = x.float().chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).to(x.dtype)
-
-
 class SelfAttention(nn.Module):
-    """Multi-head rotary attention, global or within `window` bases to either side."""
+    """Multi-head rotary attention of one layer.
 
-    def __init__(self, width: int, heads: int, window: int | None, base: float, backend: Backend):
+    Args:
+        config: the model's settings.
+        local: whether it sees `config.window` bases only.
+    """
+
+    def __init__(self, config: TransformerConfig, local: bool):
         super().__init__()
-        self.heads, self.window, self.base = heads, window, base
-        self.backend = choose(backend, window)
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        width, self.heads = config.width, config.heads
+        self.kv_heads = config.kv_heads or config.heads
+        self.head_width = width // config.heads
+        self.window = config.window if local else None
+        self.base = config.local_rope_base if local else config.rope_base
+        self.causal = config.causal
+        self.backend, self.why = choose(config.backend, self.window)
+        self.qkv = nn.Linear(width, (self.heads + 2 * self.kv_heads) * self.head_width, bias=False)
+        if config.qk_norm:
+            self.norm_q = nn.RMSNorm(self.head_width, eps=EPS)
+            self.norm_k = nn.RMSNorm(self.head_width, eps=EPS)
+        self.qk_norm = config.qk_norm
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[batch, length, width] -> [batch, length, width]."""
-        batch, length, width = x.shape
+    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
+        """[batch, length, width], or [total, width] with a packing -> the same shape."""
+        length = x.shape[1] if packing is None else packing.longest
         # Not kept from one call to the next: a compiled model would be compiled once more for the
         # tables it has by then, and tables made under inference mode would spoil training.
-        cos, sin = rotary_tables(length, width // self.heads, self.base, x.device)
-        q, k, v = self.qkv(x).view(batch, length, 3, self.heads, -1).unbind(2)
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        y = attention(q, k, v, self.window, backend=self.backend)
-        return self.out(y.reshape(batch, length, width))
+        cos, sin = rotary_tables(length, self.head_width, self.base, x.device)
+        if packing is not None:
+            cos, sin = cos[packing.position], sin[packing.position]
+        heads = self.qkv(x).unflatten(-1, (-1, self.head_width))
+        q, k, v = heads.split([self.heads, self.kv_heads, self.kv_heads], dim=-2)
+        if self.qk_norm:
+            q, k = self.norm_q(q), self.norm_k(k)
+        # Under autocast norms answer in fp32.
+        q, k = rotate(q, cos, sin).to(v.dtype), rotate(k, cos, sin).to(v.dtype)
+        y = attention(q, k, v, self.window, self.causal, self.backend, packing)
+        return self.out(y.flatten(-2))
 
 
 class SwiGLU(nn.Module):
@@ -120,8 +137,8 @@ class SwiGLU(nn.Module):
         self.gate_up = nn.Linear(width, 2 * inner, bias=False)
         self.out = nn.Linear(inner, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., width] -> [..., width]."""
+    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
+        """[..., width] -> [..., width], position by position, packed or not."""
         gate, up = self.gate_up(x).chunk(2, dim=-1)
         return self.out(F.silu(gate) * up)
 
@@ -135,37 +152,35 @@ class Block(nn.Module):
         reach = config.attention[layer % len(config.attention)]
         depth = range(layer * config.conv_layers, (layer + 1) * config.conv_layers)
         dilations = [2 ** (i % config.conv_dilation_cycle) for i in depth]
-        self.convs = nn.Sequential(
-            *(ByteNetBlock(width, config.conv_kernel, dilation) for dilation in dilations)
+        self.convs = Layers(
+            ByteNetBlock(width, config.conv_kernel, dilation, config.causal)
+            for dilation in dilations
         )
         branches: list[nn.Module] = []
         if reach != "none":
-            local = reach == "local"
-            window = config.window if local else None
-            base = config.local_rope_base if local else config.rope_base
-            branches.append(SelfAttention(width, config.heads, window, base, config.backend))
+            branches.append(SelfAttention(config, local=reach == "local"))
         branches.append(SwiGLU(width, config.mlp_width))
         self.branches = nn.ModuleList(branches)
-        self.norms = nn.ModuleList(nn.RMSNorm(width, eps=1e-6) for _ in branches)
+        self.norms = nn.ModuleList(nn.RMSNorm(width, eps=EPS) for _ in branches)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[batch, length, width] -> [batch, length, width]."""
-        x = self.convs(x)
+    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
+        """[batch, length, width], or [total, width] with a packing -> the same shape."""
+        x = self.convs(x, packing)
         for norm, branch in zip(self.norms, self.branches, strict=True):
-            x = x + branch(norm(x))
+            x = x + branch(norm(x), packing)
         return x
 
 
 class Stem(nn.Module):
     """x + conv(x), so that the first block already sees k-mers."""
 
-    def __init__(self, width: int, kernel: int):
+    def __init__(self, width: int, kernel: int, causal: bool = False):
         super().__init__()
-        self.conv = nn.Conv1d(width, width, kernel, padding=kernel // 2, bias=False)
+        self.conv = Convolution(width, kernel, causal=causal)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[batch, length, width] -> [batch, length, width]."""
-        return x + self.conv(x.transpose(1, 2)).transpose(1, 2)
+    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
+        """[batch, length, width], or [total, width] with a packing -> the same shape."""
+        return x + self.conv(x, packing)
 
 
 @models.register("transformer")
@@ -175,11 +190,11 @@ def build_transformer(config: TransformerConfig) -> LanguageModel:
     Projections back into the residual stream start smaller by sqrt(2 x layers) (GPT-2's rule), so
     that its variance does not grow with depth.
     """
-    stem = [Stem(config.width, config.stem_kernel)] if config.stem_kernel else []
+    kernel = config.stem_kernel
+    stem = [Stem(config.width, kernel, config.causal)] if kernel else []
     blocks = [Block(config, layer) for layer in range(config.layers)]
-    model = LanguageModel(
-        config.width, nn.Sequential(*stem, *blocks), nn.RMSNorm(config.width, eps=1e-6)
-    )
+    norm = nn.RMSNorm(config.width, eps=EPS)
+    model = LanguageModel(config.width, Layers([*stem, *blocks]), norm, config.causal)
     shrink = 1 / math.sqrt(2 * config.layers)
     initialise(model, lambda name: shrink if name.endswith(".out") else 1.0)
     return model

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from glm_composer.models.bytenet import ByteNetBlock, ByteNetConfig, build_bytenet
+from glm_composer.models.convolution import Convolution
 
 
 def naive_block(block: ByteNetBlock, x: list[list[float]], dilation: int) -> list[list[float]]:
@@ -64,6 +65,29 @@ def test_block_equals_the_written_out_formula(kernel: int, dilation: int) -> Non
     x = torch.randn(1, 13, 6, dtype=torch.float64)
     expected = torch.tensor([naive_block(block, x[0].tolist(), dilation)], dtype=torch.float64)
     torch.testing.assert_close(block(x), expected, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("kernel", "dilation", "length"), [(9, 1, 40), (5, 16, 40), (5, 8, 3)])
+def test_convolution_equals_torchs_forward_and_backward(
+    kernel: int, dilation: int, length: int
+) -> None:
+    torch.manual_seed(0)
+    conv = torch.nn.Conv1d(
+        6, 6, kernel, dilation=dilation, padding=dilation * (kernel // 2), bias=False
+    ).double()
+    x = torch.randn(2, length, 6, dtype=torch.float64, requires_grad=True)
+    g = torch.randn_like(x)
+    theirs = conv(x.transpose(1, 2)).transpose(1, 2)
+    ours_conv = Convolution(6, kernel, dilation).double()
+    ours_conv.load_state_dict(conv.state_dict())
+    ours = ours_conv(x)
+    torch.testing.assert_close(ours, theirs)
+    for here, there in zip(
+        torch.autograd.grad(ours, [x, ours_conv.weight], g),
+        torch.autograd.grad(theirs, [x, conv.weight], g),
+        strict=True,
+    ):
+        torch.testing.assert_close(here, there)
 
 
 def test_default_is_the_published_size() -> None:

@@ -25,6 +25,8 @@ SMALL = {
         "mlp_width": 24,
         "attention": ["local", "global", "none"],
         "window": 4,
+        "kv_heads": 1,
+        "qk_norm": True,
         "stem_kernel": 5,
         "conv_layers": 1,
     },

@@ -1,11 +1,11 @@
 """The RoPE encoder: rotation, size, locality and arithmetic."""
 
-import cmath
 import math
 from typing import Any
 
 import pytest
 import torch
+from test_rotary import naive_rotate
 from torch import Tensor, nn
 
 from glm_composer.models.attention import Backend
@@ -16,8 +16,6 @@ from glm_composer.models.transformer import (
     SwiGLU,
     TransformerConfig,
     build_transformer,
-    rotary_tables,
-    rotate,
 )
 
 
@@ -39,74 +37,56 @@ def around(position: int, radius: int) -> list[int]:
     return list(range(position - radius, position + radius + 1))
 
 
-def naive_rotate(vector: list[float], position: int, base: float) -> list[float]:
-    """Pairs (i, i + half) as complex numbers times exp(i position theta), Su et al. 2021."""
-    half = len(vector) // 2
-    turned = [
-        complex(vector[i], vector[i + half])
-        * cmath.exp(1j * position * base ** (-2 * i / len(vector)))
-        for i in range(half)
-    ]
-    return [z.real for z in turned] + [z.imag for z in turned]
-
-
-@pytest.mark.parametrize("base", [100.0, 10_000.0, 160_000.0])
-def test_rotation_equals_complex_multiplication(base: float) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"window": 3},
+        {"causal": True},
+        {"kv_heads": 2, "qk_norm": True},
+        {"kv_heads": 1, "window": 3, "causal": True, "qk_norm": True},
+    ],
+)
+def test_self_attention_equals_the_written_out_formula(options: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    # Far positions too: angles in float32 would be off by percents there.
-    length = 100_001
-    cos, sin = rotary_tables(length, 8, base)
-    assert cos.shape == sin.shape == (length, 1, 4)
-    for position in (0, 1, 2, 511, 100_000):
-        x = torch.randn(1, 1, 3, 8)
-        got = rotate(x, cos[position : position + 1], sin[position : position + 1])
-        want = torch.tensor([naive_rotate(head.tolist(), position, base) for head in x[0, 0]])
-        torch.testing.assert_close(got[0, 0], want, atol=2e-6, rtol=1e-5)
-
-
-def test_dot_products_depend_on_distance_only_and_norms_are_kept() -> None:
-    torch.manual_seed(0)
-    length, head_width = 300, 16
-    cos, sin = rotary_tables(length, head_width, 10_000.0)
-    q, k = torch.randn(2, head_width).unbind()
-    q_at = rotate(q.expand(1, length, 1, -1), cos, sin)[0, :, 0]
-    k_at = rotate(k.expand(1, length, 1, -1), cos, sin)[0, :, 0]
-    products = q_at @ k_at.T
-    for distance in (-250, -7, 0, 1, 64, 299):
-        diagonal = products.diagonal(distance)
-        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-4, rtol=0)
-    assert products[0].std() > 0.1
-    assert abs(products[0, 10] - products[10, 0]) > 1e-3
-    torch.testing.assert_close(q_at.norm(dim=-1), q.norm().expand(length))
-
-
-def test_rotation_keeps_the_type_and_leaves_position_zero() -> None:
-    x = torch.randn(2, 5, 3, 8).bfloat16()
-    turned = rotate(x, *rotary_tables(5, 8, 10_000.0))
-    assert turned.dtype == torch.bfloat16
-    assert torch.equal(turned[:, 0], x[:, 0])
-
-
-@pytest.mark.parametrize("window", [None, 3])
-def test_self_attention_equals_the_written_out_formula(window: int | None) -> None:
-    torch.manual_seed(0)
-    width, heads, length = 12, 3, 11
-    layer = SelfAttention(width, heads, window, 50.0, "auto")
+    width, heads, length, base = 16, 4, 11, 50.0
+    local = "window" in options
+    layer = SelfAttention(
+        TransformerConfig(
+            width=width, heads=heads, rope_base=base, local_rope_base=base, **options
+        ),
+        local,
+    )
+    for norm in (module for module in layer.modules() if isinstance(module, nn.RMSNorm)):
+        nn.init.uniform_(norm.weight, 0.5, 2)
     x = torch.randn(1, length, width)
-    per_head = width // heads
-    qkv = (x[0] @ layer.qkv.weight.T).tolist()
+    per_head, groups = width // heads, heads // options.get("kv_heads", heads)
+    rows = (x[0] @ layer.qkv.weight.T).tolist()
+    cut = [[row[i : i + per_head] for i in range(0, len(row), per_head)] for row in rows]
+
+    def ready(row: list[float], position: int, norm: str) -> list[float]:
+        if options.get("qk_norm"):
+            weight = getattr(layer, norm).weight.tolist()
+            rms = math.sqrt(sum(value**2 for value in row) / per_head + 1e-6)
+            row = [value / rms * w for value, w in zip(row, weight, strict=True)]
+        return naive_rotate(row, position, base)
+
     mixed = torch.zeros(length, width)
     for h in range(heads):
-        q, k, v = (
-            [row[part * width + h * per_head :][:per_head] for row in qkv] for part in range(3)
-        )
-        q, k = ([naive_rotate(row, p, 50.0) for p, row in enumerate(side)] for side in (q, k))
+        shared = heads + h // groups
+        values = shared + heads // groups
+        q = [ready(cut[i][h], i, "norm_q") for i in range(length)]
+        k = [ready(cut[i][shared], i, "norm_k") for i in range(length)]
         for i in range(length):
-            seen = [j for j in range(length) if window is None or abs(i - j) <= window]
+            seen = [
+                j
+                for j in range(length)
+                if (not local or abs(i - j) <= 3) and (j <= i or not options.get("causal"))
+            ]
             scores = [sum(a * b for a, b in zip(q[i], k[j], strict=True)) for j in seen]
             weights = [math.exp(score / math.sqrt(per_head)) for score in scores]
             for d in range(per_head):
-                total = sum(w * v[j][d] for w, j in zip(weights, seen, strict=True))
+                total = sum(w * cut[j][values][d] for w, j in zip(weights, seen, strict=True))
                 mixed[i, h * per_head + d] = total / sum(weights)
     torch.testing.assert_close(layer(x)[0], mixed @ layer.out.weight.T, atol=1e-5, rtol=1e-5)
 
@@ -149,16 +129,19 @@ def test_size_with_every_option_by_hand() -> None:
         stem_kernel=7,
         conv_layers=2,
         conv_kernel=3,
+        kv_heads=1,
+        qk_norm=True,
     )
     conv = width * inner * 2 + inner * inner * 3 + width + 2 * inner
-    attending = 4 * width * width + width
+    # One of two heads has keys and values of its own; norms of head width 8 of queries and keys.
+    attending = 2 * width * width + 2 * width * 8 + 2 * 8 + width
     swiglu = 3 * width * mlp + width
     # Layers 0, 2, 3 attend (global, local, global); 1 and 4 do not.
     expected = 5 * (2 * conv + swiglu) + 3 * attending + 7 * width * width
     assert sum(p.numel() for p in model.parameters()) == expected + 2 * 7 * width + width
 
 
-@pytest.mark.parametrize("backend", ["auto", "sdpa", "banded"])
+@pytest.mark.parametrize("backend", ["auto", "sdpa", "banded", "matmul"])
 @pytest.mark.parametrize(("layers", "radius"), [(1, 5), (2, 10), (3, 15)])
 def test_local_layers_reach_exactly_their_windows(
     backend: Backend, layers: int, radius: int
@@ -198,14 +181,15 @@ def test_the_attention_pattern_repeats_over_the_layers() -> None:
 def test_backends_agree_in_the_whole_model() -> None:
     ids = torch.randint(3, 7, (2, 47), generator=torch.Generator().manual_seed(0))
     by_backend = []
-    for backend in ("sdpa", "banded"):
+    for backend in ("sdpa", "banded", "matmul"):
         model = build(layers=3, attention=["local", "global"], backend=backend)
         logits = model(ids)
         logits.square().sum().backward()
         gradients = [p.grad for p in model.parameters()]
         by_backend.append([logits.detach(), *gradients])
-    for first, second in zip(*by_backend, strict=True):
-        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
+    for first, *others in zip(*by_backend, strict=True):
+        for other in others:
+            torch.testing.assert_close(first, other, atol=1e-5, rtol=1e-4)
 
 
 def test_rotary_tables_follow_the_length() -> None:
@@ -242,11 +226,58 @@ def test_initial_weights() -> None:
     assert model.embedding.weight[1:].std().item() == pytest.approx(0.02, rel=0.1)
 
 
+def test_grouped_heads_have_the_shapes_that_they_say() -> None:
+    for kv_heads, rows in ((None, 48), (4, 48), (2, 32), (1, 24)):
+        model = build(heads=4, kv_heads=kv_heads)
+        layer = model.encoder[0].branches[0]
+        assert tuple(layer.qkv.weight.shape) == (rows, 16)
+        assert tuple(layer.out.weight.shape) == (16, 16)
+    assert [m.weight.shape for m in layer.modules() if isinstance(m, nn.RMSNorm)] == []
+    normed = build(heads=4, kv_heads=2, qk_norm=True).encoder[0].branches[0]
+    assert tuple(normed.norm_q.weight.shape) == tuple(normed.norm_k.weight.shape) == (4,)
+
+
+def test_options_left_alone_leave_names_and_initial_weights_alone() -> None:
+    plain = build(layers=1, stem_kernel=3, conv_layers=1)
+    named = build(layers=1, stem_kernel=3, conv_layers=1, kv_heads=2)
+    convs = ["norm_in", "reduce", "norm_conv", "conv", "norm_out", "expand"]
+    assert (
+        list(plain.state_dict())
+        == list(named.state_dict())
+        == [
+            "embedding.weight",
+            "encoder.0.conv.weight",
+            *(f"encoder.1.convs.0.{each}.weight" for each in convs),
+            "encoder.1.branches.0.qkv.weight",
+            "encoder.1.branches.0.out.weight",
+            "encoder.1.branches.1.gate_up.weight",
+            "encoder.1.branches.1.out.weight",
+            "encoder.1.norms.0.weight",
+            "encoder.1.norms.1.weight",
+            "norm.weight",
+            "decoder.weight",
+        ]
+    )
+    for mine, other in zip(plain.parameters(), named.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_qk_norm_bounds_scores_that_weights_would_blow_up() -> None:
+    for qk_norm in (False, True):
+        layer = build(qk_norm=qk_norm).encoder[0].branches[0]
+        x = torch.randn(1, 9, 16, generator=torch.Generator().manual_seed(0))
+        once = layer(x)
+        with torch.no_grad():
+            layer.qkv.weight[:32] *= 100
+        assert torch.allclose(layer(x), once, atol=1e-3) == qk_norm
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"width": 16, "heads": 3}, r"heads \(3\) must divide width \(16\)"),
         ({"width": 12, "heads": 4}, r"width / heads \(3\) must be even"),
+        ({"width": 16, "heads": 4, "kv_heads": 3}, r"kv_heads \(3\) must divide heads \(4\)"),
         ({"attention": []}, "attention must name"),
         ({"stem_kernel": 4}, r"stem_kernel \(4\) must be odd, or 0"),
         ({"conv_kernel": 2}, r"conv_kernel \(2\) must be odd"),

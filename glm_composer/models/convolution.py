@@ -1,0 +1,41 @@
+"""The one convolution of all models: along a window, keeping its length, causal on demand."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from glm_composer.models.packing import Packing
+
+
+class Convolution(nn.Conv1d):
+    """A convolution without bias over [batch, length, width]; zeros lie beyond a window's ends.
+
+    Args:
+        width: channels in and out.
+        kernel: its size, odd.
+        dilation: bases between the kernel's taps.
+        causal: its last tap, instead of its middle one, is the position itself.
+    """
+
+    def __init__(self, width: int, kernel: int, dilation: int = 1, causal: bool = False):
+        span = dilation * (kernel - 1)
+        # Uneven padding is beyond nn.Conv1d.
+        self.back = span if causal else 0
+        padding = 0 if causal else span // 2
+        super().__init__(width, width, kernel, dilation=dilation, padding=padding, bias=False)
+
+    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
+        """[batch, length, width] -> the same shape; with a packing [total, width]."""
+        if packing is not None:
+            return packing.unpad(self(packing.pad(x)))
+        # Of an image of height 1, which already lies channels-last: between two transposes a CPU
+        # copies the input, forward and backward, and runs a slower kernel.
+        x = x.unsqueeze(1).permute(0, 3, 1, 2)
+        if self.back:
+            x = F.pad(x, (self.back, 0))
+        y = F.conv2d(
+            x,
+            self.weight.unsqueeze(2),
+            dilation=(1, self.dilation[0]),
+            padding=(0, int(self.padding[0])),
+        )
+        return y.permute(0, 2, 3, 1).squeeze(1)
