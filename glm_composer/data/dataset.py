@@ -10,7 +10,13 @@ from glm_composer.data.batches import BatchIds, GlobalBatches, Ids
 
 
 class Windows(Protocol):
-    """Windows by sample id, as `Shards` are."""
+    """Windows by sample id, as `Shards` are.
+
+    Attributes:
+        length: bases of every window; None where that varies.
+    """
+
+    length: int | None
 
     def gather(self, ids: Ids) -> NDArray[Any]:
         """Rows of samples `ids` [n], in that order: structured array [n]."""
@@ -22,14 +28,22 @@ class Windows(Protocol):
 
 
 def read_batch(windows: Windows, batch: BatchIds) -> dict[str, Any]:
-    """Read a batch: `sequence` [batch, length] uint8 ASCII (N in blanks), `id` and `epoch`."""
+    """Read a batch: `sequence` [batch, length] uint8 ASCII (N in blanks), `id` and `epoch`.
+
+    Where windows vary in length also `length` [batch] int64, how much of each is real.
+    """
     if batch.coming is not None:
         windows.prefetch(batch.coming)
     real = batch.ids >= 0
-    sequence = windows.gather(np.where(real, batch.ids, 0))["sequence"]
+    rows = windows.gather(np.where(real, batch.ids, 0))
+    sequence = rows["sequence"]
     if not real.all():
         sequence = np.where(real[:, None], sequence, np.uint8(ord("N")))
-    return {"sequence": sequence, "id": batch.ids, "epoch": batch.epoch}
+    found = {"sequence": sequence, "id": batch.ids, "epoch": batch.epoch}
+    if windows.length is None:
+        # A blank has one letter: there is no attention over nothing.
+        found["length"] = np.where(real, rows["length"], 1)
+    return found
 
 
 class WindowDataset(Dataset):

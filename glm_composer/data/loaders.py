@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from glm_composer.data.batches import GlobalBatches, Place, Source
 from glm_composer.data.dataset import WindowDataset
 from glm_composer.data.held_out import HeldOutDataset
 from glm_composer.data.mixture import MixedDataset, MixedWindows, Mixture, Proportion
-from glm_composer.data.prepare import Prepare
+from glm_composer.data.prepare import Prepare, to_tensors
 from glm_composer.data.shards import Shards
 from glm_composer.data.stream import Stream
 
@@ -32,6 +33,8 @@ class Loading:
 
     Attributes:
         prepare: makes tensors of a batch.
+        on_device: prepare on the device that trains, where a loader only moves bytes; otherwise
+            ahead of time, on the CPU.
         batch: windows of a global batch.
         seed: of the order.
         identity: settings that decide the content of batches, by key; a run only goes on where
@@ -43,6 +46,7 @@ class Loading:
     prepare: Prepare
     batch: int
     seed: int
+    on_device: bool = False
     identity: Mapping[str, Any] = field(default_factory=dict)
     shuffle: bool = True
     force: bool = False
@@ -109,7 +113,7 @@ def _batches(
 
 def _train_spec(dataset: WindowDataset, batches: GlobalBatches, loading: Loading) -> DataSpec:
     samples = batches.source.samples
-    return _data_spec(dataset, loading.prepare, samples, batches)
+    return _data_spec(dataset, loading.prepare, loading.on_device, samples, batches)
 
 
 def stream_table(spec: DataSpec, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -132,13 +136,17 @@ def stream_table(spec: DataSpec, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def held_out_loader(
-    shards: Shards, prepare: Prepare, rank_batch: int, limit: int | None = None
+    shards: Shards,
+    prepare: Prepare,
+    rank_batch: int,
+    limit: int | None = None,
+    on_device: bool = False,
 ) -> DataSpec:
     """Return a held-out split, every window exactly once over all ranks."""
     dataset = HeldOutDataset(
         shards, rank_batch, dist.get_global_rank(), dist.get_world_size(), limit
     )
-    return _data_spec(dataset, prepare, dataset.samples)
+    return _data_spec(dataset, prepare, on_device, dataset.samples)
 
 
 class _Loader(DataLoader):
@@ -152,18 +160,24 @@ class _Loader(DataLoader):
         if device is not None:
             # A thread begins on the first device, whose memory is another rank's.
             torch.cuda.set_device(device)
+        # Of this thread alone: the cores are for the model.
+        torch.set_num_threads(1)
         yield from super().__iter__()
 
 
 def _data_spec(
-    dataset: Dataset, prepare: Prepare, samples: int, sampler: Sampler | None = None
+    dataset: Dataset,
+    prepare: Prepare,
+    on_device: bool,
+    samples: int,
+    sampler: Sampler | None = None,
 ) -> DataSpec:
     loader: DataLoader = _Loader(
         dataset,
         batch_size=None,
         sampler=sampler,
         # The stub thinks of lists of samples only.
-        collate_fn=cast(Any, prepare),
+        collate_fn=cast(Any, to_tensors if on_device else prepare),
         pin_memory=torch.cuda.is_available(),
         # It draws a seed at every start; from the global state that would disturb dropout.
         generator=torch.Generator(),
@@ -171,9 +185,17 @@ def _data_spec(
     return DataSpec(
         loader,
         num_samples=samples,
+        # Of whole batches: micro-batches are weighted by the sums of their weights, so that these
+        # must be there before Composer divides a batch and moves its parts.
+        batch_transforms=partial(_prepare_on_device, prepare) if on_device else None,
         get_num_samples_in_batch=lambda batch: int((batch["id"] >= 0).sum()),
         get_num_tokens_in_batch=cast(Any, count_tokens),  # weights are no integers
     )
+
+
+def _prepare_on_device(prepare: Prepare, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return prepare({name: each.to(device, non_blocking=True) for name, each in batch.items()})
 
 
 def count_tokens(batch: dict[str, Tensor]) -> dict[str, int | float]:
@@ -184,5 +206,9 @@ def count_tokens(batch: dict[str, Tensor]) -> dict[str, int | float]:
     """
     weight = float(batch["loss_weight"].sum(dtype=torch.float64))
     # A batch that asks nothing at all (only N, only blanks) must not divide by zero.
-    bases = int((batch["id"] >= 0).sum()) * batch["input_ids"].shape[1]
+    real = batch["id"] >= 0
+    if "length" in batch:
+        bases = int((batch["length"] * real).sum())
+    else:
+        bases = int(real.sum()) * batch["input_ids"].shape[1]
     return {"total": bases, "loss_generating": max(weight, 1e-12)}

@@ -160,25 +160,37 @@ class MixedWindows:
     """The windows of several streams by their ids in a mixture.
 
     Args:
-        windows: of each stream, by its name, all of one length.
+        windows: of each stream, by its name.
         starts: [streams + 1] id of each stream's first window, and one past the last.
     """
 
     def __init__(self, windows: Mapping[str, Windows], starts: NDArray[np.int64]):
         self.names, self._windows, self._starts = list(windows), list(windows.values()), starts
+        lengths = {each.length for each in self._windows}
+        self.length = lengths.pop() if len(lengths) == 1 else None
 
     def gather(self, ids: Ids) -> NDArray[Any]:
-        """Windows of samples `ids` [n], in that order: structured array [n] with `sequence`."""
-        rows: NDArray[Any] | None = None
+        """Windows of samples `ids` [n], in that order: structured array [n] with `sequence`.
+
+        Where lengths vary, within a stream or between them, it is as `Shards.gather` returns it.
+        """
         streams = self.stream_of(ids)
+        parts = []
         for stream in np.unique(streams):
             here = np.flatnonzero(streams == stream)
-            found = self._windows[stream].gather(ids[here] - self._starts[stream])["sequence"]
-            if rows is None:
-                rows = np.empty(len(ids), np.dtype([("sequence", "u1", found.shape[1:])]))
-            rows["sequence"][here] = found
-        assert rows is not None
-        return rows
+            parts.append((here, self._windows[stream].gather(ids[here] - self._starts[stream])))
+        longest = max(rows["sequence"].shape[1] for _, rows in parts)
+        fields: list[Any] = [("sequence", np.uint8, (longest,))]
+        if self.length is None:
+            fields.append(("length", np.int64))
+        found = np.zeros(len(ids), fields)
+        for here, rows in parts:
+            stored = rows["sequence"].shape[1]
+            found["sequence"][here, :stored] = rows["sequence"]
+            if self.length is None:
+                varies = "length" in (rows.dtype.names or ())
+                found["length"][here] = rows["length"] if varies else stored
+        return found
 
     def prefetch(self, ids: Ids) -> None:
         """Fetch coming samples in the background, each stream's in this order."""

@@ -112,6 +112,11 @@ def preparation(
                 "runs on one can be shown"
             )
         data, asked, run_seed = run.data, run.objective, run.seed
+    if getattr(asked, "causal", False):
+        raise UserError(
+            f"{config}: objective.name '{asked.name}' hides no bases that could be shown; leave "
+            "out the configuration"
+        )
     objective = objectives.get(asked.name)(asked)
     stored = read_manifest(directory).window_length
     window = data.window or stored

@@ -67,10 +67,12 @@ def _trace(
     It is given rows that spell each position in base four (a=0, c=1, g=2, t=3). Turning over makes
     every digit its complement, three minus it; the highest digit, 0 everywhere, gives that away.
     """
+    from glm_composer.data.objective import Asked
+
     digits = np.arange(-(-length.bit_length() // 2) + 1)[:, None]
     spelt = decode(((np.arange(length) >> 2 * digits) & 3).astype(np.uint8) + np.uint8(FIRST_BASE))
     trace = type(prepare)(
-        lambda ids, _: (ids, ids.copy()),
+        lambda ids, _: Asked(ids, ids),
         prepare.seed,
         prepare.window,
         1.0,

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from glm_composer.data.draws import stream_keys
 from glm_composer.data.objectives.mlm import MaskedLanguageModel, MLMConfig
-from glm_composer.data.randomness import stream_keys
 from glm_composer.evaluation.baselines import ContextTable, cross_entropy
 from glm_composer.sequence import PAD, Bytes
 
@@ -29,7 +30,7 @@ def held_out_losses(
 
     Args:
         everywhere: maps masked ids [n, length] to log-probabilities of acgt [n, length, 4].
-        windows: uint8 ids [n, length].
+        windows: uint8 ids [n, length], shorter ones filled up with [PAD].
         sample_ids: int64 [n], which decide the positions.
         baselines: fitted tables by name.
         mask_rate: fraction of the bases that is masked; N never is.
@@ -39,8 +40,10 @@ def held_out_losses(
         `positions`, how many were asked, then `model` and each baseline's name: nats a base.
     """
     mask = MaskedLanguageModel(MLMConfig(rate=mask_rate, mask=1.0, random=0.0))
-    inputs, labels = mask(windows, stream_keys(_SEED, 0, sample_ids, _PURPOSE))
-    rows, columns = np.nonzero(labels != PAD)
+    keys = stream_keys(_SEED, 0, torch.from_numpy(sample_ids), _PURPOSE)
+    asked = mask(torch.from_numpy(windows), keys)
+    inputs = asked.inputs.numpy()
+    rows, columns = np.nonzero(asked.labels.numpy() != PAD)
     targets = windows[rows, columns]
     predicted = np.empty((len(rows), 4), dtype=np.float32)
     for start in range(0, len(windows), batch_size):

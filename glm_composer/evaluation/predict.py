@@ -29,13 +29,14 @@ class Predictor:
     """Asks a network for the bases at chosen positions. Use it within `evaluating`.
 
     Args:
-        embed: final hidden states [n, width, size] of ids [n, width], in any precision.
+        embed: final hidden states [n, width, size] of ids [n, width], in any precision; where
+            windows end in [PAD], their lengths [n] are its second argument.
         decoder: its decoder, applied in fp32, and only to the positions that are read.
         batch_size: rows every call of `embed` gets, filled up with [PAD], so that a compiled
             network sees one shape.
     """
 
-    def __init__(self, embed: Callable[[Tensor], Tensor], decoder: nn.Linear, batch_size: int):
+    def __init__(self, embed: Callable[..., Tensor], decoder: nn.Linear, batch_size: int):
         self.embed, self.decoder, self.batch_size = embed, decoder, batch_size
 
     def at(self, ids: Bytes, positions: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -58,8 +59,9 @@ class Predictor:
     def _hidden(self, ids: Bytes) -> Tensor:
         # The device is looked up late: a trainer may move its model after this was made.
         tensor = torch.from_numpy(np.ascontiguousarray(ids)).to(self.decoder.weight.device)
-        blanks = self.batch_size - len(ids)
-        return self.embed(F.pad(tensor, (0, 0, 0, blanks), value=PAD))[: len(ids)]
+        filled = F.pad(tensor, (0, 0, 0, self.batch_size - len(ids)), value=PAD)
+        lengths = () if ids.all() else ((filled != PAD).sum(1),)  # [PAD] is 0
+        return self.embed(filled, *lengths)[: len(ids)]
 
     def _bases(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden.float(), self.decoder.weight[FIRST_BASE:].float())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from stock_shards import write
 
 from glm_composer.data.batches import Place
 from glm_composer.data.dataset import read_batch
@@ -76,3 +77,36 @@ def test_loading_leaves_random_state_as_it_was(split):
     ):
         assert len(list(spec.dataloader)) == 15
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_bases_of_ragged_windows_are_counted_without_padding(tmp_path):
+    shards = Shards(write(tmp_path / "ragged", "bytes", 70, 20, longest=700))
+    lengths = shards.gather()["length"]
+    prepare = Prepare(MaskedLanguageModel(MLMConfig()), 1, 512, 0.01, True, True)
+    for spec in (
+        train_loader(shards, Loading(prepare=prepare, batch=16, seed=1)),
+        held_out_loader(shards, prepare, 16),
+    ):
+        seen = {}
+        for batch in spec.dataloader:
+            assert batch["input_ids"].shape[1] % 64 == 0
+            real = batch["id"] >= 0
+            bases = batch["length"][real].tolist()
+            assert spec.get_num_tokens_in_batch(batch) == sum(bases)
+            assert not batch["loss_weight"][~real].any()
+            seen |= dict(zip(batch["id"][real].tolist(), bases, strict=True))
+        assert seen == {id_: min(512, n) for id_, n in enumerate(lengths.tolist())}
+
+
+def test_preparing_later_is_preparing_ahead(split):
+    specs = [
+        train_loader(Shards(split), Loading(prepare=PREPARE, batch=48, seed=1, on_device=there))
+        for there in (False, True)
+    ]
+    for ahead, moved in zip(*(spec.dataloader for spec in specs), strict=True):
+        # A byte a base and two numbers a window: nothing else is moved.
+        assert set(moved) == {"sequence", "id", "epoch"}
+        later = specs[1].batch_transforms(moved)
+        assert ahead.keys() == later.keys()
+        for name, value in ahead.items():
+            assert torch.equal(later[name], value)

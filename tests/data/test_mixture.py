@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stock_shards import write
 
 from glm_composer.data.batches import GlobalBatches, Place
 from glm_composer.data.mixture import (
@@ -128,3 +129,22 @@ def test_windows_are_those_of_their_stream(yeast):
         assert np.array_equal(
             row, shards[name].gather(np.array([id_ - starts[stream]]))["sequence"][0]
         )
+
+
+def test_windows_of_several_lengths_come_with_them(yeast, tmp_path):
+    ragged = Shards(write(tmp_path / "ragged", "bytes", 30, 10, longest=600))
+    shards = {"fixed": Shards(yeast / "test"), "ragged": ragged}
+    first = len(shards["fixed"])
+    windows = MixedWindows(shards, np.array([0, first, first + 30]))
+    assert windows.length is None
+    for ids in ([5, first + 3, 9, first], [5, 9], [first + 3]):
+        rows = windows.gather(np.array(ids))
+        for row, id_ in zip(rows, ids, strict=True):
+            here, at = ("ragged", id_ - first) if id_ >= first else ("fixed", id_)
+            expected = shards[here].gather(np.array([at]))[0]["sequence"]
+            assert row["length"] == len(expected)
+            assert np.array_equal(row["sequence"][: len(expected)], expected)
+            assert not row["sequence"][len(expected) :].any()
+    alike = MixedWindows({"a": shards["fixed"]}, np.array([0, first]))
+    assert alike.length == 512
+    assert alike.gather(np.array([3])).dtype.names == ("sequence",)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
-from glm_composer.data.objectives.mlm import RATE_STEP, MaskedLanguageModel, MLMConfig
-from glm_composer.data.randomness import stream_keys
+from glm_composer.data.draws import stream_keys
+from glm_composer.data.objectives.mlm import RATE_STEP, MLMConfig
 from glm_composer.registry import objectives
 from glm_composer.sequence import MASK, PAD, UNK, A, T, encode
 
@@ -13,7 +14,13 @@ WORD = 2**64 - 1
 
 
 def keys_of(count, epoch=0):
-    return stream_keys(7, epoch, np.arange(count), 2)
+    return stream_keys(7, epoch, torch.arange(count), 2)
+
+
+def corrupt(config, ids, keys):
+    """Inputs and labels [batch, length] as the objective makes them, numpy in and out."""
+    asked = objectives.get("mlm")(config)(torch.from_numpy(ids), keys)
+    return asked.inputs.numpy(), asked.labels.numpy()
 
 
 def splitmix(key, position):
@@ -30,7 +37,7 @@ def finish(x):
 def naive(config, ids, keys):
     """The corruption, a position at a time, in integers and fractions."""
     inputs, labels = ids.copy(), np.full_like(ids, PAD)
-    for row, key in enumerate(keys.tolist()):
+    for row, key in enumerate(keys.numpy().view(np.uint64).tolist()):
         for at, true in enumerate(ids[row].tolist()):
             bits = splitmix(key, at // 4) >> 16 * (at % 4) & 0xFFFF
             if bits >= round(config.rate * 65536) or (true < A and not config.gpn_exact):
@@ -67,7 +74,7 @@ def test_equals_the_naive_rule(bases, settings, length):
     config = MLMConfig(**settings)
     ids, keys = bases[:8, :length], keys_of(8)
     before = ids.copy()
-    inputs, labels = MaskedLanguageModel(config)(ids, keys)
+    inputs, labels = corrupt(config, ids, keys)
     expected = naive(config, ids, keys)
     assert np.array_equal(inputs, expected[0])
     assert np.array_equal(labels, expected[1])
@@ -82,7 +89,7 @@ def near(count, total, probability):
 
 
 def test_rates_of_selection_and_of_each_kind(bases):
-    inputs, labels = MaskedLanguageModel(MLMConfig())(bases, keys_of(len(bases)))
+    inputs, labels = corrupt(MLMConfig(), bases, keys_of(len(bases)))
     selected = labels != PAD
     total = selected.sum()
     assert near(total, (bases != UNK).sum(), 0.15)
@@ -96,7 +103,7 @@ def test_rates_of_selection_and_of_each_kind(bases):
 
 def test_every_position_and_base_is_selected_alike(bases):
     labels = np.concatenate(
-        [MaskedLanguageModel(MLMConfig())(bases, keys_of(len(bases), e))[1] for e in range(4)]
+        [corrupt(MLMConfig(), bases, keys_of(len(bases), e))[1] for e in range(4)]
     )
     ids = np.concatenate([bases] * 4)
     for base in range(A, T + 1):
@@ -110,7 +117,7 @@ def test_every_position_and_base_is_selected_alike(bases):
 
 def test_random_bases_are_uniform(bases):
     config = MLMConfig(rate=0.5, mask=0.0, random=1.0)
-    inputs, labels = MaskedLanguageModel(config)(bases, keys_of(len(bases)))
+    inputs, labels = corrupt(config, bases, keys_of(len(bases)))
     drawn = np.bincount(inputs[labels != PAD], minlength=7)
     assert drawn[:A].sum() == 0
     assert stats.chisquare(drawn[A:]).pvalue > 1e-4
@@ -118,13 +125,13 @@ def test_random_bases_are_uniform(bases):
 
 def test_gpn_exact_selects_n_and_draws_all_seven_ids(bases):
     config = MLMConfig(rate=0.5, mask=0.0, random=1.0, gpn_exact=True)
-    inputs, labels = MaskedLanguageModel(config)(bases, keys_of(len(bases)))
+    inputs, labels = corrupt(config, bases, keys_of(len(bases)))
     assert near((labels == UNK).sum(), (bases == UNK).sum(), 0.5)
     assert stats.chisquare(np.bincount(inputs[labels != PAD], minlength=7)).pvalue > 1e-4
 
 
 def test_neighbouring_positions_are_selected_independently(bases):
-    _, labels = MaskedLanguageModel(MLMConfig(gpn_exact=True))(bases, keys_of(len(bases)))
+    _, labels = corrupt(MLMConfig(gpn_exact=True), bases, keys_of(len(bases)))
     selected = labels != PAD
     for gap in (1, 2, 3, 4, 8):
         both = selected[:, gap:] & selected[:, :-gap]
@@ -133,7 +140,7 @@ def test_neighbouring_positions_are_selected_independently(bases):
 
 def test_windows_of_n_are_asked_nothing():
     ids = np.full((4, 101), UNK, dtype=np.uint8)
-    inputs, labels = MaskedLanguageModel(MLMConfig(rate=0.9))(ids, keys_of(4))
+    inputs, labels = corrupt(MLMConfig(rate=0.9), ids, keys_of(4))
     assert np.array_equal(inputs, ids)
     assert not labels.any()
 
@@ -141,7 +148,7 @@ def test_windows_of_n_are_asked_nothing():
 @pytest.mark.parametrize("rate", [RATE_STEP, 0.001, 0.999, 1 - RATE_STEP])
 def test_extreme_rates_are_met(bases, rate):
     config = MLMConfig(rate=rate, gpn_exact=True)
-    labels = MaskedLanguageModel(config)(bases, keys_of(len(bases)))[1]
+    labels = corrupt(config, bases, keys_of(len(bases)))[1]
     count = int((labels != PAD).sum())
     low, high = stats.binom.interval(1 - 1e-5, labels.size, rate)
     assert low <= count <= high
@@ -149,17 +156,17 @@ def test_extreme_rates_are_met(bases, rate):
 
 
 def test_a_window_is_masked_alike_in_any_batch(bases):
-    corrupt, keys = objectives.get("mlm")(MLMConfig()), keys_of(len(bases))
-    inputs, labels = corrupt(bases, keys)
+    config, keys = MLMConfig(), keys_of(len(bases))
+    inputs, labels = corrupt(config, bases, keys)
     order = np.random.default_rng(1).permutation(len(bases))
     for chosen in (order, order[:1], order[:13], np.sort(order)[::-1]):
-        again = corrupt(bases[chosen], keys[chosen])
+        again = corrupt(config, bases[chosen], keys[torch.from_numpy(chosen.copy())])
         assert np.array_equal(again[0], inputs[chosen])
         assert np.array_equal(again[1], labels[chosen])
 
 
 def test_epochs_mask_different_positions(bases):
-    corrupt = MaskedLanguageModel(MLMConfig(gpn_exact=True))
-    first = corrupt(bases, keys_of(len(bases), 0))[1] != PAD
-    second = corrupt(bases, keys_of(len(bases), 1))[1] != PAD
+    config = MLMConfig(gpn_exact=True)
+    first = corrupt(config, bases, keys_of(len(bases), 0))[1] != PAD
+    second = corrupt(config, bases, keys_of(len(bases), 1))[1] != PAD
     assert near((first & second).sum(), first.size, 0.15**2)

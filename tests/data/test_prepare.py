@@ -5,17 +5,22 @@ import pytest
 import torch
 from scipy import stats
 
+from glm_composer.data.draws import draw, stream_keys
+from glm_composer.data.objective import Asked
+from glm_composer.data.objectives.clm import CLMConfig
+from glm_composer.data.objectives.dlm import DLMConfig
 from glm_composer.data.objectives.mlm import MaskedLanguageModel, MLMConfig
-from glm_composer.data.prepare import CROP, STRAND, Prepare
-from glm_composer.data.randomness import draw, stream_keys
+from glm_composer.data.prepare import CROP, STRAND, Prepare, to_tensors
+from glm_composer.registry import objectives
 from glm_composer.sequence import FIRST_BASE, PAD, decode, encode
 
+OTHERS = [CLMConfig(), DLMConfig(), DLMConfig(weighted=True)]
 COMPLEMENT = str.maketrans("ACGTNacgtn", "TGCANtgcan")
 
 
 def ask_all(ids, keys):
     """An objective that hides nothing and asks for every base."""
-    return ids, np.where(ids >= FIRST_BASE, ids, np.uint8(PAD))
+    return Asked(ids, torch.where(ids >= FIRST_BASE, ids, PAD))
 
 
 def letters(text):
@@ -44,6 +49,12 @@ def batch(windows):
 def full(seed=5, window=512, objective=None):
     objective = objective or MaskedLanguageModel(MLMConfig())
     return Prepare(objective, seed, window, 0.01, random_crop=True, random_strand=True)
+
+
+def first_numbers(batch, purpose, seed=5, epoch=3):
+    """The first number of each window's stream: uint64 [n]."""
+    keys = stream_keys(seed, epoch, torch.from_numpy(batch["id"]), purpose)
+    return draw(keys, 1)[:, 0].numpy().view(np.uint64)
 
 
 def rows_of(batch, chosen):
@@ -94,7 +105,7 @@ def test_half_of_the_windows_turn_over_and_take_their_case_along(batch):
     prepare = Prepare(ask_all, 5, 512, 1.0, random_strand=True)
     given = [row.tobytes().decode() for row in batch["sequence"]]
     turned = [row[::-1].translate(COMPLEMENT) for row in given]
-    decided = draw(stream_keys(5, 3, batch["id"], STRAND), 1)[:, 0] % 2 == 1
+    decided = first_numbers(batch, STRAND) % 2 == 1
     expected = [b if flag else a for a, b, flag in zip(given, turned, decided, strict=True)]
     assert seen(prepare(batch)) == expected
     assert abs(decided.sum() - 350) < 4.5 * np.sqrt(700) / 2
@@ -115,8 +126,7 @@ def test_nothing_turns_over_unasked(batch):
 @pytest.mark.parametrize("window", [1, 100, 511, 512])
 def test_random_crops_equal_a_loop(batch, window):
     prepare = Prepare(ask_all, 5, window, 1.0, random_crop=True)
-    numbers = draw(stream_keys(5, 3, batch["id"], CROP), 1)[:, 0].tolist()
-    offsets = [number % (512 - window + 1) for number in numbers]
+    offsets = (first_numbers(batch, CROP) % (512 - window + 1)).tolist()
     expected = [
         row[offset : offset + window].tobytes().decode()
         for row, offset in zip(batch["sequence"], offsets, strict=True)
@@ -200,3 +210,76 @@ def test_blanks_are_asked_nothing(batch, gpn_exact):
 
 def test_masks_reach_every_letter_of_the_alphabet(batch):
     assert np.array_equal(np.unique(encode(batch["sequence"])), [2, 3, 4, 5, 6])
+
+
+@pytest.fixture(scope="module")
+def ragged(batch):
+    """The windows cut to many lengths, and what of each is real, as strings."""
+    lengths = np.random.default_rng(4).integers(1, 500, 700)
+    lengths[:3] = 1, 200, 499
+    sequence = batch["sequence"][:, :499].copy()
+    sequence[np.arange(499) >= lengths[:, None]] = 0
+    texts = [
+        row[:length].tobytes().decode() for row, length in zip(sequence, lengths, strict=True)
+    ]
+    return {**batch, "sequence": sequence, "length": lengths}, texts
+
+
+@pytest.mark.parametrize("window", [499, 300, 64, 1])
+@pytest.mark.parametrize("training", [True, False])
+def test_ragged_windows_equal_a_loop(ragged, window, training):
+    batch, texts = ragged
+    prepared = Prepare(ask_all, 5, window, 1.0, training, training)(batch)
+    assert prepared["input_ids"].shape[1] == min(window, 512)
+    assert torch.equal(prepared["length"], torch.from_numpy(batch["length"]).clamp(max=window))
+    crops = first_numbers(batch, CROP).tolist()
+    strands = first_numbers(batch, STRAND).tolist()
+    everything = zip(seen(prepared), texts, crops, strands, strict=True)
+    for found, text, crop, strand in everything:
+        spare = max(0, len(text) - window)
+        offset = crop % (spare + 1) if training else spare // 2
+        expected = text[offset : offset + window]
+        if training and strand % 2:
+            expected = expected[::-1].translate(COMPLEMENT)
+        assert found == expected + "-" * (len(found) - len(expected))
+
+
+@pytest.mark.parametrize("gpn_exact", [False, True])
+def test_padding_is_asked_nothing_and_weighs_nothing(ragged, gpn_exact):
+    objective = MaskedLanguageModel(MLMConfig(gpn_exact=gpn_exact, rate=0.5))
+    prepared = full(objective=objective)(ragged[0])
+    beyond = torch.arange(512) >= prepared["length"][:, None]
+    assert beyond.any()
+    for name in ("input_ids", "labels", "loss_weight"):
+        assert not prepared[name][beyond].any()
+        assert prepared[name][~beyond].any()
+
+
+def test_widths_of_ragged_batches(ragged):
+    batch, _ = ragged
+    short = rows_of(batch, batch["length"] < 100)
+    longest = int(batch["length"][batch["length"] < 100].max())
+    short |= {"length": batch["length"][batch["length"] < 100]}
+    short["sequence"] = short["sequence"][:, :longest]
+    found = full()(short)
+    assert found["input_ids"].shape[1] == 128
+    wide = Prepare(MaskedLanguageModel(MLMConfig()), 5, 512, 0.01, True, True, fixed_width=True)(
+        short
+    )
+    assert wide["input_ids"].shape[1] == 512
+    # A window is the same however wide its batch is.
+    for name in ("input_ids", "labels", "soft_masked", "loss_weight"):
+        assert torch.equal(wide[name][:, :128], found[name]), name
+        assert not wide[name][:, 128:].any()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("objective", [MLMConfig(), MLMConfig(gpn_exact=True), *OTHERS])
+@pytest.mark.parametrize("seed", [0, 2**63, 2**64 - 1])
+def test_a_gpu_repeats_it_bit_for_bit(ragged, batch, seed, objective):
+    build = objectives.get(objective.name)
+    prepare = Prepare(build(objective), seed, 300, 0.01, True, True)
+    for given in (batch, ragged[0]):
+        moved = {name: each.cuda() for name, each in to_tensors(given).items()}
+        assert_same(prepare(given), {name: each.cpu() for name, each in prepare(moved).items()})

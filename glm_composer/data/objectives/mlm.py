@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+import torch
 from annotated_types import Ge, Le
-from numpy.typing import NDArray
+from torch import Tensor
 
-from glm_composer.data.randomness import Keys, draw_at, draw_uint16, mix
+from glm_composer.data.bits import choose, is_base
+from glm_composer.data.draws import PARTS, chosen, draw_at, mix, set_back
+from glm_composer.data.objective import Asked
 from glm_composer.registry import objectives
 from glm_composer.sequence import FIRST_BASE, MASK, PAD, VOCAB_SIZE
 
-Bytes = NDArray[np.uint8]
 Fraction = Annotated[float, Ge(0), Le(1)]
 # Positions are selected by 16 random bits each, so a rate is a multiple of this.
-RATE_STEP = 2.0**-16
+RATE_STEP = 1 / PARTS
+_LOW = 2**32 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,40 +53,42 @@ class MaskedLanguageModel:
 
     def __init__(self, config: MLMConfig):
         self.config = config
-        # A position's 16 random bits fall below this with probability `rate`, and 32 random bits
-        # below these where it becomes [MASK], and where [MASK] or a random base.
-        self._threshold = np.uint16(round(config.rate / RATE_STEP))
+        self._parts = round(config.rate * PARTS)
+        # 32 random bits fall below these where a selected position becomes [MASK], and where it
+        # becomes [MASK] or a random base.
         self._mask = math.ceil(config.mask * 2**32)
         self._changed = math.ceil((config.mask + config.random) * 2**32)
 
-    def __call__(self, ids: Bytes, keys: Keys) -> tuple[Bytes, Bytes]:
-        """Corrupt a batch of windows.
-
-        Args:
-            ids: [batch, length] uint8, the windows.
-            keys: [batch] uint64, their random streams.
-
-        Returns:
-            inputs [batch, length] uint8, what the model sees, and labels [batch, length] uint8,
-            the true id where a position is selected and [PAD] elsewhere.
-        """
+    def __call__(self, ids: Tensor, keys: Tensor) -> Asked:
+        """Corrupt windows uint8 [batch, length] with keys int64 [batch], see `Objective`."""
         gpn_exact = self.config.gpn_exact
         length = ids.shape[1]
-        selected = draw_uint16(keys, length) < self._threshold
+        selected = chosen(keys, length, self._parts)
         if not gpn_exact:
-            selected &= ids >= FIRST_BASE
-        at = np.flatnonzero(selected)
-        rows = np.repeat(np.arange(len(ids)), np.count_nonzero(selected, axis=1))
+            selected &= is_base(ids)
+        at = _places(selected)
         # A second stream decides what becomes of the few selected positions: its upper half the
         # kind, its lower half the random base.
-        numbers = draw_at(mix(keys)[rows], at - rows * length)
-        kind, low = numbers >> np.uint64(32), numbers & np.uint64(0xFFFFFFFF)
+        # Its keys are set back by what comes before each row in `at`.
+        before = torch.arange(0, ids.numel(), length, device=ids.device)
+        counts = selected.view(torch.uint8).sum(1, dtype=torch.int32)
+        kind_keys = set_back(mix(keys), before).repeat_interleave(counts, output_size=len(at))
+        numbers = draw_at(kind_keys, at)
+        kind, low = numbers >> 32 & _LOW, numbers & _LOW
         choices, first = (VOCAB_SIZE, 0) if gpn_exact else (VOCAB_SIZE - FIRST_BASE, FIRST_BASE)
-        token = ((low * np.uint64(choices)) >> np.uint64(32)).astype(np.uint8) + np.uint8(first)
-        true = ids.ravel()[at]
-        seen = np.where(kind < self._changed, token, true)
-        seen[kind < self._mask] = MASK
-        inputs, labels = ids.copy(), np.full(ids.shape, PAD, dtype=np.uint8)
-        inputs.ravel()[at] = seen
-        labels.ravel()[at] = true
-        return inputs, labels
+        token = ((low * choices >> 32) + first).to(torch.uint8)
+        true = ids.flatten().index_select(0, at)
+        seen = choose(kind < self._changed, token, true)
+        seen = choose(kind < self._mask, MASK, seen)
+        inputs, labels = ids.clone(), torch.full_like(ids, PAD)
+        inputs.view(-1).scatter_(0, at, seen)
+        labels.view(-1).scatter_(0, at, true)
+        return Asked(inputs, labels)
+
+
+def _places(selected: Tensor) -> Tensor:
+    """Places int64 [n] of what is true in bool [...], counted over all axes in order."""
+    if selected.device.type == "cpu":
+        # Five times as fast as torch's own.
+        return torch.from_numpy(np.flatnonzero(selected.numpy()))
+    return selected.flatten().nonzero()[:, 0]
