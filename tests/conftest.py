@@ -1,5 +1,6 @@
 """Fixtures that more than one part of the tests needs: the yeast genome, raw and converted."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -29,7 +30,17 @@ def yeast_zip() -> Path:
 
 @pytest.fixture(scope="session")
 def yeast(yeast_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The yeast dataset as yamls/convert/yeast.yaml makes it; tests must not write into it."""
-    out = tmp_path_factory.mktemp("datasets") / "yeast"
-    config = load(ConvertConfig, REPOSITORY / "yamls/convert/yeast.yaml", [f"out={out}"])
-    return convert(config, progress=False)
+    """The yeast dataset as yamls/convert/yeast.yaml makes it; tests must not write into it.
+
+    The processes of one pytest run share it: whoever comes first makes it, and the others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out = shared / "datasets" / "yeast"
+    out.parent.mkdir(exist_ok=True)
+    with (shared / "datasets.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not out.exists():  # it appears by one rename
+            config = load(ConvertConfig, REPOSITORY / "yamls/convert/yeast.yaml", [f"out={out}"])
+            convert(config, progress=False)
+    return out

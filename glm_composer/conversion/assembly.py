@@ -9,15 +9,17 @@ window still knows its place on the genome. A source of ready windows (a Hub dat
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glm_composer.conversion.annotation import Transcript
+from glm_composer.conversion.windows import LetterRuns, find_letter_runs
 from glm_composer.sequence import Bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contig:
     """A contig, or a piece of one.
 
@@ -35,6 +37,11 @@ class Contig:
     def end(self) -> int:
         """One past the last position, on the contig."""
         return self.start + len(self.sequence)
+
+    @cached_property
+    def runs(self) -> LetterRuns:
+        """Its soft-masked and unknown stretches, looked for once."""
+        return find_letter_runs(self.sequence)
 
 
 @dataclass(frozen=True, slots=True)

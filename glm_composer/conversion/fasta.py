@@ -30,12 +30,14 @@ _BLANK = b"\n\r"
 class Record:
     """Where a record's sequence lies: bytes [start, end) of the decompressed file.
 
-    `length` counts its bases, which is less: line ends lie between them.
+    `length` counts its bases, which is less: line ends lie between them. `file` is the size of
+    the file in bytes, and the time of its last change in nanoseconds.
     """
 
     start: int
     end: int
     length: int
+    file: tuple[int, int]
 
 
 def read_fasta(path: str | Path) -> Iterator[Contig]:
@@ -58,12 +60,17 @@ def scan_fasta(path: str | Path) -> dict[str, Record]:
     Raises:
         UserError: as `read_fasta`.
     """
-    records = _read(Path(path), lambda parts: sum(map(len, parts)))
-    return {name: Record(start, end, length) for name, length, start, end in records}
+    path = Path(path)
+    # Before it is read: a change while it is read counts as well.
+    file = _state(path)
+    records = _read(path, lambda parts: sum(map(len, parts)))
+    return {name: Record(start, end, length, file) for name, length, start, end in records}
 
 
 def read_record(path: str | Path, name: str, record: Record) -> Contig:
     """Read one contig of an uncompressed FASTA file that `scan_fasta` has been through.
+
+    The letters are not checked again: the file is the one in which they were.
 
     Raises:
         UserError: the file is missing, or no longer what it was.
@@ -75,14 +82,21 @@ def read_record(path: str | Path, name: str, record: Record) -> Contig:
         for start in range(stream.seek(record.start), record.end, _BLOCK):
             letters = _without_line_ends(stream.read(min(_BLOCK, record.end - start)))
             end = done + len(letters)
-            if end > record.length or letters.translate(None, _LETTERS):
-                done = -1
-                break
-            sequence[done:end] = np.frombuffer(letters, dtype=np.uint8)
+            if end <= record.length:
+                sequence[done:end] = np.frombuffer(letters, dtype=np.uint8)
             done = end
-    if done != record.length:
+    # After it was read, for the same reason.
+    if done != record.length or _state(path) != record.file:
         raise UserError(f"{path}: changed while it was converted, at record '{name}'; start again")
     return Contig(name, sequence)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:  # whoever reads it says so
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _read(

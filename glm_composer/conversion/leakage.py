@@ -14,13 +14,13 @@ from glm_composer.sequence import Bytes, look_up
 
 Hashes = NDArray[np.uint64]
 
-# One bit a base, so that complement mirrors a nibble, and N, which is all four, is its own.
-_BASES, _COMPLEMENTS, _N = b"ACGT", b"TGCA", 15
-_NIBBLE = {base: 1 << place for place, base in enumerate(_BASES)}
-_BOTH_STRANDS = np.full(256, _N | _N << 4, dtype=np.uint8)
-for _base, _complement in zip(_BASES, _COMPLEMENTS, strict=True):
-    for _case in (0, 0x20):
-        _BOTH_STRANDS[_base | _case] = _NIBBLE[_base] | _NIBBLE[_complement] << 4
+# One bit a base, so that the bits of any stretch, read backwards, are its reverse complement;
+# N, which is all four, is its own.
+_N = 15
+_NIBBLES = np.full(256, _N, dtype=np.uint8)
+for _place, _base in enumerate(b"ACGT"):
+    _NIBBLES[[_base, _base | 0x20]] = 1 << _place
+_BACKWARDS = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)), bitorder="little")
 _WORD = 16  # bases to 64 bits
 
 # Bytes worked on at a time: what stays in a core's cache is several times faster.
@@ -55,27 +55,44 @@ def window_hashes(sequence: Bytes) -> Hashes:
 
 def _smaller_strand(sequence: Bytes) -> NDArray[np.uint64]:
     """Windows uint8 ASCII [n, length] -> the smaller of both strands, uint64 [n, words]."""
-    both = look_up(_BOTH_STRANDS, sequence)
-    forward, reverse = _pack(both & np.uint8(15)), _pack(both[:, ::-1] >> np.uint8(4))
-    rows = np.arange(len(sequence))
+    nibbles = look_up(_NIBBLES, sequence)
+    forward = _pack(nibbles)
     if not forward.shape[1]:
         return forward
+    whole = sequence.shape[1] % _WORD == 0
+    backwards = forward if whole else _pack(nibbles, filled_from_the_end=True)
+    # The first word alone spares half of the windows the rest.
+    maybe = np.flatnonzero(_backwards(backwards[:, -1:])[:, 0] <= forward[:, 0])
+    reverse, kept = _backwards(backwards[maybe]), forward[maybe]
+    rows = np.arange(len(maybe))
     # Where strands are alike throughout, this is the first word, and either strand will do.
-    differs = np.argmax(forward != reverse, axis=1)
-    forward_first = forward[rows, differs] <= reverse[rows, differs]
-    return np.where(forward_first[:, None], forward, reverse)
+    differs = np.argmax(kept != reverse, axis=1)
+    kept_first = kept[rows, differs] <= reverse[rows, differs]
+    forward[maybe] = np.where(kept_first[:, None], kept, reverse)
+    return forward
 
 
-def _pack(nibbles: Bytes) -> NDArray[np.uint64]:
-    """Nibbles uint8 [n, length] -> uint64 [n, words], the last word filled up with zeros."""
+def _pack(nibbles: Bytes, filled_from_the_end: bool = False) -> NDArray[np.uint64]:
+    """Nibbles uint8 [n, length] -> uint64 [n, words], the last or the first filled with zeros.
+
+    The upper nibbles of a word are its last eight bases. Bits read backwards from the end of a row
+    are then the nibbles from the end of it, as they are in any order that mirrors itself.
+    """
     n, length = nibbles.shape
-    words = -(-length // _WORD)
-    padded = np.ascontiguousarray(nibbles)
-    if length % _WORD:
-        padded = np.zeros((n, words * _WORD), dtype=np.uint8)
-        padded[:, :length] = nibbles
-    halves = padded.view("<u8").astype(np.uint64, copy=False)
+    missing = -length % _WORD
+    if missing:
+        before = missing if filled_from_the_end else 0
+        padded = np.zeros((n, length + missing), dtype=np.uint8)
+        padded[:, before : before + length] = nibbles
+        nibbles = padded
+    halves = nibbles.view("<u8").astype(np.uint64, copy=False)
     return halves[:, ::2] | halves[:, 1::2] << np.uint64(4)
+
+
+def _backwards(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Words uint64 [n, words] -> the bits of every row in the opposite order."""
+    backwards = words[:, ::-1].copy().byteswap(inplace=True)
+    return look_up(_BACKWARDS, backwards.view(np.uint8)).view(np.uint64)
 
 
 def _word_keys(words: int) -> NDArray[np.uint64]:

@@ -182,9 +182,15 @@ class Part:
         return np.fromfile(self.path, dtype=FACT, count=count, offset=self._facts_at)
 
     def blocks(self) -> Iterator[tuple[slice, Table]]:
-        """Yield the rows a few MiB at a time, with their place among the part's."""
+        """Yield the rows a few MiB at a time, with their place among the part's.
+
+        The next rows are read into the same memory: fresh memory costs more than reading does.
+        """
         step = max(1, _CHUNK // self._row.itemsize)
+        buffer = np.empty(min(step, self.info.windows), dtype=self._row)
         with self.path.open("rb") as file:
             for first in range(0, self.info.windows, step):
-                place = slice(first, min(first + step, self.info.windows))
-                yield place, np.fromfile(file, dtype=self._row, count=place.stop - first)
+                rows = buffer[: self.info.windows - first]
+                if file.readinto(rows.view(np.uint8).data) != rows.nbytes:
+                    raise ValueError("cut short")
+                yield slice(first, first + len(rows)), rows

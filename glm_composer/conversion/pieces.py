@@ -15,14 +15,13 @@ from glm_composer.conversion.leakage import window_hashes
 from glm_composer.conversion.parts import FACT, Facts, PartWriter
 from glm_composer.conversion.shards import Table, cut, row_type
 from glm_composer.conversion.windowings import Windowing
-from glm_composer.conversion.windows import count_inside, label_runs
+from glm_composer.conversion.windows import count_inside, find_letter_runs
 from glm_composer.errors import UserError
 from glm_composer.registry import windowings
 from glm_composer.sequence import IS_SOFT_MASKED, IS_UNKNOWN, look_up
 
 # Windows cut at a time: a few MiB, whatever the contig's length.
 _BLOCK = 8192
-_LABELS = IS_SOFT_MASKED | IS_UNKNOWN << np.uint8(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +133,8 @@ def _write_contig(
     number = part.contig(contig.name, contig.end)
     chosen = windowing(contig, transcripts, split)
     length = task.windows.length
-    runs, labels = label_runs(chosen.sequence, _LABELS)
-    soft_masked, unknown = runs[labels & 1 > 0], runs[labels & 2 > 0]
+    own = chosen.sequence is contig.sequence
+    runs = contig.runs if own else find_letter_runs(chosen.sequence)
     for first in range(0, len(chosen.starts), _BLOCK):
         starts = chosen.starts[first : first + _BLOCK]
         rows = cut(chosen.sequence, starts, length, contig=number, offset=contig.start)
@@ -143,8 +142,8 @@ def _write_contig(
             rows,
             _facts(
                 rows,
-                count_inside(soft_masked, starts, length),
-                count_inside(unknown, starts, length),
+                count_inside(runs.soft_masked, starts, length),
+                count_inside(runs.unknown, starts, length),
             ),
         )
 

@@ -4,14 +4,17 @@ Intervals are int64 [n, 2], 0-based and half-open. "Disjoint" means sorted by po
 overlap or touch, as `merge` returns them.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from glm_composer.sequence import Bytes, look_up
+from glm_composer.sequence import IS_SOFT_MASKED, IS_UNKNOWN, Bytes, look_up
 
 Intervals = NDArray[np.int64]
 Positions = NDArray[np.int64]
 _BLOCK = 1 << 18
+_LABELS = IS_SOFT_MASKED | IS_UNKNOWN << np.uint8(1)
 
 
 def merge(intervals: Intervals) -> Intervals:
@@ -91,26 +94,34 @@ def find_runs(mask: NDArray[np.bool_]) -> Intervals:
     return edges.astype(np.int64).reshape(-1, 2)
 
 
-def label_runs(sequence: Bytes, labels: Bytes) -> tuple[Intervals, Bytes]:
-    """Cut a sequence into maximal runs of letters of one label.
+@dataclass(frozen=True, slots=True)
+class LetterRuns:
+    """Where the letters of a sequence are of a kind, as disjoint intervals [n, 2].
+
+    Attributes:
+        soft_masked: lower case.
+        unknown: anything but acgt, which a 2bit file would hold as N.
+    """
+
+    soft_masked: Intervals
+    unknown: Intervals
+
+
+def find_letter_runs(sequence: Bytes) -> LetterRuns:
+    """Find the soft-masked and unknown stretches of a sequence uint8 ASCII [length].
 
     Works through blocks that stay in a core's cache, so a chromosome costs no memory of its size.
-
-    Args:
-        sequence: uint8 ASCII [length].
-        labels: the label of every letter: uint8 [256].
-
-    Returns:
-        Touching intervals [n, 2] from the first to the last letter, and their labels [n].
     """
     edges = [np.zeros(min(1, len(sequence)), dtype=np.int64)]
     for first in range(0, len(sequence), _BLOCK):
         # One more, to see a change at the block's edge.
-        block = look_up(labels, sequence[first : first + _BLOCK + 1])
+        block = look_up(_LABELS, sequence[first : first + _BLOCK + 1])
         edges.append(np.flatnonzero(block[1:] != block[:-1]) + (first + 1))
     starts = np.concatenate(edges)
     ends = np.append(starts[1:], len(sequence)) if len(starts) else starts
-    return np.stack([starts, ends], axis=1), labels[sequence[starts]]
+    # Maximal runs of letters of one label; those of another one may touch them.
+    runs, labels = np.stack([starts, ends], axis=1), _LABELS[sequence[starts]]
+    return LetterRuns(soft_masked=merge(runs[labels & 1 > 0]), unknown=merge(runs[labels & 2 > 0]))
 
 
 def count_inside(intervals: Intervals, starts: Positions, width: int) -> NDArray[np.int64]:

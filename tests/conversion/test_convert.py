@@ -182,18 +182,17 @@ def limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
 
-def test_a_write_that_fails_is_one_line_and_leaves_nothing(tmp_path, yeast_zip):
+def test_a_write_that_fails_is_one_line_and_leaves_nothing(tmp_path, toy):
     """A limit on file sizes fails in the middle of writing, as a full disk does."""
-    done = command(
-        REPOSITORY / "yamls/convert/yeast.yaml",
-        f"out={tmp_path / 'yeast'}",
-        preexec_fn=limit_file_size,
-    )
+    # Windows of 8 every 4 bases: rows of five times the genome.
+    (tmp_path / "toy.fa").write_text(">a\n" + "ACGTTGCA" * 100_000 + "\n")
+    toy(splits="{train: ['*']}")
+    done = command(tmp_path / "toy.yaml", preexec_fn=limit_file_size)
     assert done.returncode == 2
     error = done.stderr.splitlines()[-1]
-    assert error.startswith(f"error: {tmp_path / 'yeast'}: cannot be written: File too large;")
+    assert error.startswith(f"error: {tmp_path / 'out'}: cannot be written: File too large;")
     assert "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert leftovers(tmp_path) == []
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, toy):

@@ -1,5 +1,6 @@
 """Genome files: 2bit and FASTA agree, one contig is read without the others, damage is named."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -128,6 +129,11 @@ def test_a_fasta_that_changed_meanwhile_is_refused(tmp_path):
     path.write_text(">a\nACGT\n>b\nACGT\n")
     record = scan_fasta(path)["b"]
     path.write_text(">a\nAC\n>b\nACGTACGT\n")
+    with pytest.raises(UserError, match=r"a\.fa: changed while it was converted, at record 'b'"):
+        read_record(path, "b", record)
+    # The same lengths, other bases.
+    path.write_text(">a\nACGT\n>b\nTTTT\n")
+    os.utime(path, ns=(record.file[1], record.file[1] + 1_000_000))
     with pytest.raises(UserError, match=r"a\.fa: changed while it was converted, at record 'b'"):
         read_record(path, "b", record)
 

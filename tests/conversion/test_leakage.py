@@ -79,6 +79,19 @@ def test_hash_does_not_depend_on_blocks(windows: Bytes, monkeypatch: pytest.Monk
     np.testing.assert_array_equal(window_hashes(windows[:1_000]), whole[:1_000])
 
 
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [
+        ("GATTACA", (0xCDFCE3E90BD337C0, 0x071D0472A342FD3D)),
+        ("ACGTN" * 7, (0xF1C453BE948A1261, 0x8551522A8E131AD1)),
+        ("acGT" * 128, (0x3E95364498AA7072, 0xA5384ED01EE4F81D)),
+    ],
+)
+def test_hashes_stay_what_they_are(window: str, expected: tuple[int, int]) -> None:
+    # Finished parts hold them, and they draw who stays under a cap or a weight.
+    assert pairs(window_hashes(as_ascii(window).reshape(1, -1))) == [expected]
+
+
 def test_every_bit_of_a_hash_is_as_often_set_as_not(windows: Bytes) -> None:
     bits = np.unpackbits(window_hashes(windows[:5_000]).view(np.uint8), axis=1)
     # Five standard errors of 5,000 fair coins.

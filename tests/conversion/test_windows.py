@@ -87,3 +87,14 @@ def test_count_inside_equals_marked_positions(intervals, starts, width):
 @pytest.mark.parametrize(("starts", "expected"), [([0, 4, 8], 12), ([0, 2], 6), ([], 0)])
 def test_covered_counts_distinct_positions(starts, expected):
     assert windows.covered(np.array(starts, dtype=np.int64), 4) == expected
+
+
+@given(st.text("acgtACGTNnRy", max_size=60), st.integers(1, 9))
+def test_letter_runs_equal_a_look_at_every_letter(text, block):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "_BLOCK", block)
+        runs = windows.find_letter_runs(np.frombuffer(text.encode(), dtype=np.uint8))
+    soft_masked = np.array([letter.islower() for letter in text], dtype=bool)
+    unknown = np.array([letter.upper() not in "ACGT" for letter in text], dtype=bool)
+    assert runs.soft_masked.tolist() == naive_runs(soft_masked)
+    assert runs.unknown.tolist() == naive_runs(unknown)

@@ -16,7 +16,6 @@ from glm_composer.conversion.annotation import Transcript
 from glm_composer.conversion.assembly import Contig
 from glm_composer.conversion.randomness import generator
 from glm_composer.conversion.windowings import Cut, Windowing
-from glm_composer.conversion.windowings.regions import unknown_runs
 from glm_composer.conversion.windows import merge, pad, subtract, tile
 from glm_composer.registry import windowings
 
@@ -53,7 +52,7 @@ def background(settings: Background, splits: Sequence[str]) -> Windowing:
         whole = np.array([[0, len(contig.sequence)]], dtype=np.int64)
         held = [features.BY_NAME[name](transcripts) for name in settings.avoid]
         taken = pad(np.concatenate([*held, np.empty((0, 2), np.int64)]), settings.flank)
-        holes = np.concatenate([taken - contig.start, unknown_runs(contig.sequence)])
+        holes = np.concatenate([taken - contig.start, contig.runs.unknown])
         free = subtract(whole, merge(holes[holes[:, 0] < holes[:, 1]]))
         room = free[:, 1] - free[:, 0] - settings.length
         free, room = free[room >= 0], room[room >= 0]

@@ -21,13 +21,12 @@ from glm_composer.conversion.windows import (
     clip,
     expand,
     expand_evenly,
-    label_runs,
     merge,
     pad,
     subtract,
     tile,
 )
-from glm_composer.sequence import IS_UNKNOWN, Bytes
+from glm_composer.sequence import Bytes
 
 # Transcripts of a contig -> intervals on it, in any order.
 Finder = Callable[[Sequence[Transcript]], Intervals]
@@ -72,18 +71,12 @@ def cut_regions(settings: Regions, find: Finder, less: Finder | None = None) -> 
         inside = wanted[wanted[:, 1] - wanted[:, 0] >= settings.minimum] - contig.start
         size = len(contig.sequence)
         regions = _widen(inside, settings, size)
-        starts = tile(subtract(regions, unknown_runs(contig.sequence)), *[settings.length] * 2)
+        starts = tile(subtract(regions, contig.runs.unknown), *[settings.length] * 2)
         if not settings.mask_outside:
             return Cut(starts, contig.sequence)
         return Cut(starts, _mask_outside(contig.sequence, clip(inside, size)))
 
     return cut
-
-
-def unknown_runs(sequence: Bytes) -> Intervals:
-    """Return the runs of anything but acgt, which a 2bit file would hold as N."""
-    runs, unknown = label_runs(sequence, IS_UNKNOWN)
-    return runs[unknown == 1]
 
 
 def _widen(inside: Intervals, settings: Regions, size: int) -> Intervals:

@@ -11,7 +11,6 @@ from glm_composer.conversion.annotation import Transcript
 from glm_composer.conversion.assembly import Contig
 from glm_composer.conversion.randomness import generator
 from glm_composer.conversion.windowings import Cut, Windowing
-from glm_composer.conversion.windowings.regions import unknown_runs
 from glm_composer.conversion.windows import count_inside, tile
 from glm_composer.errors import UserError
 from glm_composer.registry import windowings
@@ -51,7 +50,7 @@ def tiles(settings: Tiles, splits: Sequence[str]) -> Windowing:
             draw = generator(settings.seed, f"jitter {contig.start}", contig.name)
             by = draw.integers(-settings.jitter, settings.jitter, len(starts), endpoint=True)
             starts = np.sort(np.clip(starts + by, 0, len(contig.sequence) - settings.length))
-        unknown = count_inside(unknown_runs(contig.sequence), starts, settings.length)
+        unknown = count_inside(contig.runs.unknown, starts, settings.length)
         return Cut(starts[unknown <= settings.max_unknown * settings.length], contig.sequence)
 
     return cut
