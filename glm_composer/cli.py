@@ -68,11 +68,14 @@ def train(file: File, overrides: Overrides = None) -> None:
     """Train a model (on several devices: composer -n N train.py FILE ...)."""
     from glm_composer.config import Config
     from glm_composer.settings import load
-    from glm_composer.training.inputs import check_data
+    from glm_composer.training.composer_import import import_composer
+    from glm_composer.training.inputs import check_data, check_init
 
     config = load(Config, file, overrides or [])
     check_data(config)
+    check_init(config)
     # Only now: importing Composer takes seconds.
+    import_composer()
     from glm_composer.training.run import train as run
 
     run(config)
@@ -82,15 +85,24 @@ def train(file: File, overrides: Overrides = None) -> None:
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint file, or a run's directory.")],
     overrides: Overrides = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="For weights of no run: a run's yaml file to evaluate them by."),
+    ] = None,
 ) -> None:
     """Measure held-out loss and variant scores of a checkpoint."""
     from glm_composer.report import print_summary
-    from glm_composer.training.inputs import find_checkpoint
+    from glm_composer.training.composer_import import import_composer
+    from glm_composer.training.inputs import find_checkpoint, find_weights
 
-    find_checkpoint(checkpoint)
+    if config is None:
+        find_checkpoint(checkpoint)
+    else:
+        find_weights(checkpoint)
+    import_composer()
     from glm_composer.training.checkpoint import evaluate_checkpoint
 
-    results = evaluate_checkpoint(checkpoint, overrides or [])
+    results = evaluate_checkpoint(checkpoint, overrides or [], config)
     print_summary(results.parent.parent, results)
     print(f"written to {results}")
 
@@ -104,6 +116,38 @@ def report(
 
     print_summary(run)
     print(f"report: {write_report(run)}")
+
+
+@app.command("import-gpn")
+def import_gpn(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="With config.json and model.safetensors.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Weights file to write; by default DIR.safetensors."),
+    ] = None,
+) -> None:
+    """Turn a Hugging Face checkpoint of GPN's ByteNet into weights for init_from=FILE."""
+    from glm_composer.training.weights import import_gpn as run
+
+    out = out or Path(f"{directory.resolve()}.safetensors")
+    run(directory, out)
+    print(f"written to {out}")
+
+
+@app.command("export-gpn")
+def export_gpn(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A checkpoint file, a weights file, or a run's directory.")
+    ],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory to write.")],
+) -> None:
+    """Turn a ByteNet's checkpoint into a directory that the gpn package loads."""
+    from glm_composer.training.weights import export_gpn as run
+
+    run(checkpoint, directory)
+    print(f"written to {directory}")
 
 
 @config_app.command()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
@@ -21,7 +21,7 @@ from pydantic import (
 from glm_composer.registry import callbacks, models, objectives, optimizers, schedules
 from glm_composer.settings import named, named_each
 
-Precision = Literal["fp32", "amp_bf16"]
+Precision = Literal["fp32", "amp_bf16", "pure_bf16"]
 Interval = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep)$")]
 Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep|sp|tok)$")]
 Moment = Annotated[str, StringConstraints(pattern=r"^([0-9]+(ba|ep)|[0-9]*\.?[0-9]+dur)$")]
@@ -72,11 +72,15 @@ class DataConfig:
             for all.
         eval_windows: use only its first so many windows; null for all.
         window: bases a model sees, at most the stored length; null for that length. Training crops
-            stored windows at random, evaluation crops their middle.
+            stored windows at random, evaluation crops their middle. Where stored lengths vary,
+            shorter windows stay as they are, and batches are padded.
         soft_mask_weight: loss weight of soft-masked (lower-case) positions in training.
         eval_soft_mask_weight: the same in evaluation.
         reverse_complement: turn half of the training windows over.
         shuffle: draw a new order every epoch.
+        prepare_on_device: crop, turn over and corrupt windows on the device that trains, where
+            the loader only moves bytes, and not ahead of time on the CPU; auto does on a GPU. The
+            batches are the same.
     """
 
     path: NonEmpty
@@ -96,6 +100,7 @@ class DataConfig:
     eval_soft_mask_weight: NonNegativeFloat = 0.0
     reverse_complement: bool = True
     shuffle: bool = True
+    prepare_on_device: bool | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         for name in self.streams:
@@ -158,6 +163,17 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EMAConfig:
+    """A moving average of the weights, which evaluation and the final report then take.
+
+    Attributes:
+        decay: share of the average that each step keeps, like 0.999; null for no average.
+    """
+
+    decay: Annotated[float, Gt(0), Lt(1)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoggersConfig:
     """Where metrics go; `metrics.jsonl` in the run directory is always written.
 
@@ -181,15 +197,23 @@ class Config:
     Attributes:
         run_name: names the run's directory.
         runs_dir: parent of all run directories.
+        init_from: start from these weights instead of random ones, with a fresh optimizer and at
+            step 0: a checkpoint, a run's directory for its latest one, a file of `glm import-gpn`,
+            or a GPN checkpoint directory. A run that goes on from its own checkpoint ignores it.
         seed: of initialisation, order, strands and corruption.
         max_duration: length of the run, as `20ba`, `2ep`, `1000000sp` or `1000000000tok`.
-        precision: `amp_bf16` computes in bf16 under autocast, on any device that can.
+        precision: `amp_bf16` computes in bf16 under autocast, on any device that can; `pure_bf16`
+            also keeps weights, gradients and optimizer state in bf16, half the memory, but
+            updates below 1/256 of a weight are lost: for fitting in, not for learning well.
         compile: compile the model with torch.compile.
+        parallelism: `ddp` gives every rank the whole model; `fsdp2` cuts weights, gradients and
+            optimizer state over the ranks, for models that do not fit otherwise.
         ledger: append the sample ids of every global batch to `ledger.jsonl` in the run's
             directory, 6 MB a million windows; `glm data audit` proves from it what was seen.
         deterministic: refuse operations that are not reproducible bit for bit.
         global_train_batch_size: windows a step over all ranks.
-        device_train_microbatch_size: windows a forward pass on each rank; null for all at once.
+        device_train_microbatch_size: windows a forward pass on each rank; null for all at once,
+            `auto`, on a GPU, for as many as fit.
         gradient_clipping: largest norm of the gradient; null for no clipping.
         save_interval: how often to save a checkpoint; one is saved at the end in any case.
         save_num_checkpoints_to_keep: the last so many are kept.
@@ -203,6 +227,7 @@ class Config:
         data: what it learns from.
         optimizer: `name` chooses it.
         scheduler: learning-rate schedule; `name` chooses it.
+        ema: moving average of the weights.
         evaluation: variant tables and the final report.
         loggers: where metrics go.
         callbacks: more callbacks, by name.
@@ -210,14 +235,16 @@ class Config:
 
     run_name: Name
     runs_dir: str = "runs"
+    init_from: NonEmpty | None = None
     seed: Annotated[int, Ge(0), Lt(2**64)] = 17
     max_duration: Duration = "1ep"
     precision: Precision = "amp_bf16"
     compile: bool = False
+    parallelism: Literal["ddp", "fsdp2"] = "ddp"
     ledger: bool = False
     deterministic: bool = False
     global_train_batch_size: PositiveInt = 256
-    device_train_microbatch_size: PositiveInt | None = None
+    device_train_microbatch_size: PositiveInt | Literal["auto"] | None = None
     gradient_clipping: PositiveFloat | None = 1.0
     save_interval: Interval = "1ep"
     save_num_checkpoints_to_keep: PositiveInt = 3
@@ -230,6 +257,7 @@ class Config:
     data: DataConfig
     optimizer: Any = named(optimizers, "adamw")
     scheduler: Any = named(schedules, "constant")
+    ema: EMAConfig = field(default_factory=EMAConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     loggers: LoggersConfig = field(default_factory=LoggersConfig)
     callbacks: dict[str, Any] = named_each(callbacks)
@@ -250,7 +278,7 @@ class Config:
             raise ValueError(
                 f"global_train_batch_size ({batch}) must be a multiple of the {ranks} ranks"
             )
-        if micro and (batch // ranks) % micro:
+        if isinstance(micro, int) and (batch // ranks) % micro:
             raise ValueError(
                 f"global_train_batch_size ({batch}) must be a multiple of ranks ({ranks}) x "
                 f"device_train_microbatch_size ({micro})"
@@ -259,12 +287,43 @@ class Config:
 
     def __post_init__(self) -> None:
         self.rank_batch_size(int(os.environ.get("WORLD_SIZE", "1")))
+        if self.parallelism == "fsdp2" and self.device_train_microbatch_size == "auto":
+            # Ranks that run out of memory apart would wait for each other's weights for ever.
+            raise ValueError(
+                "device_train_microbatch_size=auto does not work with parallelism=fsdp2; "
+                "give a number of windows"
+            )
         for key in ("warmup", "decay"):
             value = getattr(self.scheduler, key, "0ba")
             if not re.fullmatch(r"\d+(ba|ep|sp|tok)|\d*\.?\d+dur", str(value)):
                 raise ValueError(
                     f"scheduler.{key} = '{value}': expected a duration like 1000ba or 0.1dur"
                 )
+        self._check_direction()
+
+    def _check_direction(self) -> None:
+        """Check that what is asked of the model is what it can know without having seen it."""
+        objective, causal = self.objective.name, getattr(self.model, "causal", False)
+        if not getattr(self.objective, "causal", False):
+            if causal:
+                raise ValueError(
+                    f"model.causal is true, but objective.name '{objective}' asks for bases from "
+                    "both sides; set model.causal to false or objective.name to clm"
+                )
+            return
+        if not causal:
+            where = "set it to true"
+            if not hasattr(self.model, "causal"):
+                where = f"which model.name '{self.model.name}' lacks; choose transformer"
+            raise ValueError(
+                f"objective.name '{objective}' asks for the next base, which any other than a "
+                f"causal model sees: it needs model.causal, {where}"
+            )
+        for name in self.evaluation.tables:
+            raise ValueError(
+                f"evaluation.tables.{name} scores variants at masked positions, which "
+                f"objective.name '{objective}' never learns; leave it out ({name}: null)"
+            )
 
 
 def _check_plain(key: str, name: str) -> None:

@@ -20,7 +20,7 @@ from glm_composer.errors import UserError
 from glm_composer.models.bytenet import ByteNetConfig
 from glm_composer.models.transformer import TransformerConfig
 from glm_composer.settings import dump, load
-from glm_composer.training.optimizers import AdamWConfig
+from glm_composer.training.optimizers.adamw import AdamWConfig
 from glm_composer.training.schedules import ConstantConfig, WSDConfig
 
 SMALLEST = "run_name: r\nmodel: {name: transformer}\ndata: {path: d}\n"
@@ -59,6 +59,7 @@ def test_what_has_no_default_must_be_there(tmp_path, key):
         # Combinations.
         (["model.heads=5"], "model: heads (5) must divide width (768)"),
         (["model.width=12", "model.heads=4"], "model: width / heads (3) must be even"),
+        (["model.kv_heads=5"], "model: kv_heads (5) must divide heads (12)"),
         (["model.stem_kernel=4"], "model: stem_kernel (4) must be odd, or 0 for none"),
         (["model.conv_kernel=2"], "model: conv_kernel (2) must be odd"),
         (["model.attention=[]"], "model: attention must name the reach"),
@@ -82,9 +83,12 @@ def test_what_has_no_default_must_be_there(tmp_path, key):
         (["scheduler={name: cosine, warmup: 5}"], "scheduler.warmup = '5': expected a duration"),
         (["scheduler={name: linear, warmup: -1ba}"], "scheduler.warmup = '-1ba': expected"),
         # Single values.
-        (["precision=bf16"], "'precision' = 'bf16': input should be 'fp32' or 'amp_bf16'"),
+        (
+            ["precision=bf16"],
+            "'precision' = 'bf16': input should be 'fp32', 'amp_bf16' or 'pure_bf16'",
+        ),
         (["model.attention=[local,near]"], "'model.attention[1]' = 'near': input should be"),
-        (["model.backend=fast"], "'model.backend' = 'fast': input should be 'auto', 'sdpa'"),
+        (["model.backend=fast"], "'model.backend' = 'fast': input should be 'auto', 'flash'"),
         (["objective={name: mlm, rate: 0}"], "'objective.rate' = 0: input should be greater"),
         (["objective={name: mlm, rate: 1}"], "'objective.rate' = 1: input should be less"),
         (["optimizer={name: adamw, beta1: 1}"], "'optimizer.beta1' = 1: input should be less"),
@@ -96,6 +100,16 @@ def test_what_has_no_default_must_be_there(tmp_path, key):
         (["seed=-1"], "'seed' = -1: input should be greater"),
         (["data.window=0"], "'data.window' = 0: input should be greater"),
         (["data.soft_mask_weight=-1"], "'data.soft_mask_weight' = -1: input should be greater"),
+        (
+            ["scheduler={name: cosin}"],
+            "'scheduler.name': unknown name 'cosin' in schedules; valid names: constant, cosine, "
+            "linear, wsd; did you mean 'cosine'?",
+        ),
+        (
+            ["optimizer={name: adam}"],
+            "'optimizer.name': unknown name 'adam' in optimizers; valid names: adamw, muon; did "
+            "you mean 'adamw'?",
+        ),
         (["model.name=roberta"], "'model.name': unknown name 'roberta' in models; valid names:"),
         (
             ["data.streams={a/b: {path: x}}"],

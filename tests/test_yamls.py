@@ -22,6 +22,8 @@ def name(path: Path) -> str:
 
 def test_the_promised_ones_are_there():
     promised = "quickstart gpn_promoter debug/fast debug/overfit debug/profile"
+    promised += " rope/tiny rope/small rope/base rope/large"
+    promised += " learning/rope learning/bytenet"
     assert {f"yamls/{each}.yaml" for each in promised.split()} <= {name(path) for path in RUNS}
     assert {path.stem for path in CONVERSIONS} >= {"yeast", "drosophila"}
 
@@ -59,3 +61,22 @@ def test_gpn_promoter_is_the_reference_recipe():
     assert sum(parameter.numel() for parameter in model.parameters()) == 152_189_952
     assert config.global_train_batch_size == 2048
     assert (config.data.soft_mask_weight, config.data.eval_soft_mask_weight) == (0.01, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("size", "millions"), [("tiny", 3.4), ("small", 25.7), ("base", 85), ("large", 304)]
+)
+def test_rope_sizes_have_the_parameters_that_they_say(size, millions):
+    path = REPOSITORY / f"yamls/rope/{size}.yaml"
+    model = load(Config, path).model
+    with torch.device("meta"):
+        built = models.get(model.name)(model)
+    # Attention, SwiGLU and their norms, queries' and keys' norms; embedding, decoder, final norm.
+    width, head = model.width, model.width // model.heads
+    layer = 4 * width**2 + 3 * width * model.mlp_width + 2 * width + 2 * head
+    expected = model.layers * layer + 2 * 7 * width + width
+    assert sum(parameter.numel() for parameter in built.parameters()) == expected
+    assert expected / 1e6 == pytest.approx(millions, rel=0.01)
+    first = path.read_text().splitlines()[0]
+    assert f"{size}: {model.layers} x {width}, {expected:,} parameters" in first
+    assert [model.qk_norm, model.attention] == [True, ["global", "local", "local"]]

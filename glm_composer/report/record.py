@@ -201,7 +201,8 @@ def _read_evaluation(
             held_out = HeldOut(split=raw["split"], positions=int(raw["positions"]), nats=nats)
         elif summary:
             split = _setting(config, "evaluation.report_split")
-            missing.append(f"Held-out loss: the dataset had no split '{split}'.")
+            why = summary.get("no_held_out", f"the dataset had no split '{split}'")
+            missing.append(f"Held-out loss: {why}.")
         tables = [
             _read_table(directory, name, table, config, missing)
             for name, table in summary.get("tables", {}).items()

@@ -1,5 +1,6 @@
 """The report's figures as tables on the terminal."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from glm_composer.report import held_out as losses
 from glm_composer.report import variants
 from glm_composer.report.numbers import number, readable
 from glm_composer.report.record import MODEL, read_run
-from glm_composer.report.training import typical_throughput
+from glm_composer.report.training import typical_mfu, typical_throughput
 
 
 def print_summary(run_dir: Path, evaluation: Path | None = None) -> None:
@@ -38,7 +39,9 @@ def print_summary(run_dir: Path, evaluation: Path | None = None) -> None:
         console.print(Text(f"{variants.counts(scored)}."))
     speed, logged = typical_throughput(run)
     if logged:
-        console.print(Text(f"Training throughput: {number(speed, 0)} bases/s (median)."))
+        mfu = typical_mfu(run)
+        share = "" if math.isnan(mfu) else f", {mfu:.0%} of the measured matmul peak"
+        console.print(Text(f"Training throughput: {number(speed, 0)} bases/s (median){share}."))
     for sentence in run.missing:
         console.print(Text(f"Missing: {sentence}", style="yellow"))
 

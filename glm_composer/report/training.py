@@ -15,6 +15,7 @@ from glm_composer.report.record import Run
 Floats = NDArray[np.float64]
 
 THROUGHPUT = "throughput/tokens_per_sec"
+MFU = "throughput/device/mfu"
 # Smoothing reaches over this share of the curve.
 _SMOOTHED = 40
 _STEP = "step (optimizer updates)"
@@ -171,6 +172,11 @@ def typical_throughput(run: Run) -> tuple[float, int]:
     """Median bases/s over all devices, and the number of steps it was logged at; NaN if never."""
     _, rates = run.metric(THROUGHPUT)
     return _median(rates), len(rates)
+
+
+def typical_mfu(run: Run) -> float:
+    """Median share of the device's measured matmul peak that training used; NaN if not logged."""
+    return _median(run.metric(MFU)[1])
 
 
 def _median(values: Sequence[float] | Floats) -> float:

@@ -6,6 +6,8 @@ import logging
 import os
 import shutil
 from collections import Counter
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,33 +31,51 @@ from glm_composer.data.prepare import Prepare
 from glm_composer.data.randomness import mix
 from glm_composer.errors import UserError
 from glm_composer.registry import callbacks, models, objectives, optimizers, schedules
+from glm_composer.training.callbacks.data_wait import LogDataWait
+from glm_composer.training.callbacks.ema import EMA
+from glm_composer.training.callbacks.learning_rate import SetLearningRate
 from glm_composer.training.callbacks.ledger import Ledger
 from glm_composer.training.callbacks.losses import LogLosses
 from glm_composer.training.callbacks.random_state import RestoreRandomState
-from glm_composer.training.callbacks.variants import EvaluateVariants
+from glm_composer.training.callbacks.stop import StopAtBadLoss
+from glm_composer.training.callbacks.variants import Averaged, EvaluateVariants
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.inputs import LATEST, check_data, load_tables, open_split
 from glm_composer.training.losses import NAMES
 from glm_composer.training.metrics_file import MetricsFile
+from glm_composer.training.parallel import shard
+from glm_composer.training.peak import matmul_peak
 from glm_composer.training.proportions import proportions
 from glm_composer.training.saver import DurableSaver
 from glm_composer.training.schedules import check_units
+from glm_composer.training.weights import load_into, read
 
 _LOG = logging.getLogger(__name__)
 # Windows over which throughput is averaged, in batches.
 _SPEED_WINDOW = 20
 
 
-def build_model(config: Config) -> GenomicModel:
-    """Build the freshly initialised model of a run."""
+def build_model(config: Config, compiled: bool | None = None) -> GenomicModel:
+    """Build the freshly initialised model of a run.
+
+    Args:
+        config: of the run.
+        compiled: compile the network as a whole; None as the run's settings say.
+    """
     network = models.get(config.model.name)(config.model)
     backends = Counter(
-        module.backend for module in network.modules() if hasattr(module, "backend")
+        (module.backend, module.why) for module in network.modules() if hasattr(module, "backend")
     )
-    for backend, layers in backends.items():
-        _LOG.info("attention: backend %s in %d layers", backend, layers)
+    for (backend, why), layers in backends.items():
+        because = f" ({why})" if why else ""
+        _LOG.info("attention: backend %s in %d layers%s", backend, layers, because)
     bf16 = config.precision == "amp_bf16"
-    return GenomicModel(network, bf16, config.compile, len(config.data.streams))
+    if config.precision == "pure_bf16":
+        network.to(torch.bfloat16)
+        # Its logits are computed in fp32, as everywhere.
+        network.decoder.float()
+    compiled = config.compile if compiled is None else compiled
+    return GenomicModel(network, bf16, compiled, len(config.data.streams))
 
 
 def build_trainer(config: Config) -> Trainer:
@@ -69,13 +89,20 @@ def build_trainer(config: Config) -> Trainer:
     rank_batch = config.rank_batch_size(ranks)
     window = check_data(config)
     check_units(config.scheduler, config.max_duration)
-    if config.compile:
-        _check_compiler()
+    _check_machine(config)
     # Every rank must draw the same initial weights.
     torch.manual_seed(config.seed)
-    model = build_model(config)
+    sharded = config.parallelism == "fsdp2" and ranks > 1
+    model = build_model(config, compiled=config.compile and not sharded)
+    resumes = config.autoresume and _has_checkpoint(config)
+    if config.init_from and not resumes:
+        load_into(model.model, config.model, read(Path(config.init_from)))
+        _LOG.info("weights: from %s", config.init_from)
+    if sharded:
+        shard(model.model, config.compile)
+    optimizer = optimizers.get(config.optimizer.name)(config.optimizer, model)
     restore = RestoreRandomState()
-    train_data = _train_data(config, window)
+    train_data = training_data(config, window)
     trainer = Trainer(
         model=model,
         train_dataloader=train_data,
@@ -87,24 +114,30 @@ def build_trainer(config: Config) -> Trainer:
         ),
         eval_interval=config.eval_interval,
         max_duration=config.max_duration,
-        optimizers=optimizers.get(config.optimizer.name)(config.optimizer, model),
-        schedulers=schedules.get(config.scheduler.name)(config.scheduler),
-        step_schedulers_every_batch=True,
+        optimizers=optimizer,
         algorithms=_algorithms(config),
-        callbacks=[restore, *_callbacks(config, model, window, train_data)],
+        callbacks=[
+            restore,
+            SetLearningRate(optimizer, schedules.get(config.scheduler.name)(config.scheduler)),
+            *_callbacks(config, model, window, train_data),
+        ],
         loggers=_loggers(config),
         progress_bar=config.loggers.progress_bar,
         run_name=config.run_name,
         save_folder=str(config.run_dir / "checkpoints"),
-        autoresume=config.autoresume and _has_checkpoint(config),
+        autoresume=resumes,
         device=device_type(),
-        precision="fp32" if device_type() == "cpu" else config.precision,
+        # Composer knows no autocast on a CPU; the model has its own.
+        precision="amp_bf16" if _autocasts(config) else "fp32",
         device_train_microbatch_size=config.device_train_microbatch_size or rank_batch,
         # Together with `count_tokens`: one ratio over the global batch.
         accumulate_train_batch_on_tokens=True,
         seed=_library_seed(config.seed),
         deterministic_mode=config.deterministic,
     )
+    if config.device_train_microbatch_size == "auto":
+        # Composer asks the loader, which deals in whole batches, and would start from None.
+        trainer.state.device_train_microbatch_size = rank_batch
     restore.trainer = trainer
     return trainer
 
@@ -121,15 +154,27 @@ def _library_seed(seed: int) -> int:
     return int(mix(np.array([seed], dtype=np.uint64))[0] >> np.uint64(33))
 
 
-def _check_compiler() -> None:
+def _autocasts(config: Config) -> bool:
+    return device_type() == "gpu" and config.precision == "amp_bf16"
+
+
+def _check_machine(config: Config) -> None:
+    if device_type() == "gpu":
+        return
+    if config.device_train_microbatch_size == "auto":
+        raise UserError(
+            "device_train_microbatch_size=auto needs a GPU: a CPU does not say that memory is "
+            "short before it is gone; give a number of windows, or null for all at once"
+        )
     compilers = (os.environ.get("CXX"), "g++", "clang++")
-    if device_type() == "cpu" and not any(name and shutil.which(name) for name in compilers):
+    if config.compile and not any(name and shutil.which(name) for name in compilers):
         raise UserError(
             "compile=true needs a C++ compiler (g++); install one or set compile=false"
         )
 
 
-def _train_data(config: Config, window: int) -> DataSpec:
+def training_data(config: Config, window: int) -> DataSpec:
+    """Return the batches that a run trains on, `window` bases a window."""
     data = config.data
     objective = objectives.get(config.objective.name)(config.objective)
     prepare = Prepare(
@@ -139,6 +184,7 @@ def _train_data(config: Config, window: int) -> DataSpec:
         data.soft_mask_weight,
         random_crop=True,
         random_strand=data.reverse_complement,
+        fixed_width=config.compile,
     )
     # What decides the content of a batch besides data, seed and global batch.
     identity = {
@@ -149,6 +195,7 @@ def _train_data(config: Config, window: int) -> DataSpec:
     }
     loading = Loading(
         prepare=prepare,
+        on_device=_prepares_on_device(config),
         batch=config.global_train_batch_size,
         seed=config.seed,
         identity=identity,
@@ -168,9 +215,19 @@ def _eval_data(config: Config, window: int) -> DataSpec:
     data = config.data
     objective = objectives.get(config.objective.name)(config.objective)
     # The same positions are asked in every run, whatever its seed, so that losses compare.
-    prepare = Prepare(objective, 0, window, data.eval_soft_mask_weight)
-    shards = open_split(config, data.eval_split)
-    return held_out_loader(shards, prepare, config.device_eval_batch_size, data.eval_windows)
+    prepare = Prepare(objective, 0, window, data.eval_soft_mask_weight, fixed_width=config.compile)
+    return held_out_loader(
+        open_split(config, data.eval_split),
+        prepare,
+        config.device_eval_batch_size,
+        data.eval_windows,
+        _prepares_on_device(config),
+    )
+
+
+def _prepares_on_device(config: Config) -> bool:
+    wanted = config.data.prepare_on_device
+    return device_type() == "gpu" if wanted == "auto" else wanted
 
 
 def _algorithms(config: Config) -> list[Any]:
@@ -182,18 +239,32 @@ def _algorithms(config: Config) -> list[Any]:
 def _callbacks(
     config: Config, model: GenomicModel, window: int, train_data: DataSpec
 ) -> list[Callback]:
+    streams = stream_table(train_data, list(config.data.streams) or [config.data.train_split])
+    stop = StopAtBadLoss(model, streams)
     found: list[Callback] = [
         LogLosses(list(config.data.streams)),
+        LogDataWait(),
+        stop,
         LRMonitor(),
-        SpeedMonitor(window_size=_SPEED_WINDOW),
+        # MFU against what this device reaches, not against a data sheet.
+        SpeedMonitor(window_size=_SPEED_WINDOW, gpu_flops_available=_peak(config)),
     ]
+    averaged: Averaged = nullcontext
+    if config.ema.decay is not None:
+        found.append(ema := EMA(model, config.ema.decay))
+        averaged = ema.averaged
     for name, variants in load_tables(config, window).items():
-        found.append(EvaluateVariants(name, config.evaluation.tables[name], variants, model))
+        table = config.evaluation.tables[name]
+        found.append(EvaluateVariants(name, table, variants, model, averaged))
     if config.ledger:
-        names = list(config.data.streams) or [config.data.train_split]
-        found.append(Ledger(config, stream_table(train_data, names)))
+        found.append(Ledger(config, streams))
     found += [callbacks.get(each.name)(each, config) for each in config.callbacks.values()]
-    return [*found, _saver(config)]
+    return [*found, _saver(config, stop)]
+
+
+def _peak(config: Config) -> float:
+    dtype = torch.float32 if config.precision == "fp32" else torch.bfloat16
+    return matmul_peak("cuda" if device_type() == "gpu" else "cpu", dtype)
 
 
 def _has_checkpoint(config: Config) -> bool:
@@ -206,10 +277,11 @@ def _has_checkpoint(config: Config) -> bool:
     return found[0]
 
 
-def _saver(config: Config) -> DurableSaver:
+def _saver(config: Config, stop: StopAtBadLoss) -> DurableSaver:
     folder = config.run_dir / "checkpoints"
     return DurableSaver(
         folder=str(folder),
+        check=stop.check_weights,
         filename="ep{epoch}-ba{batch}-rank{rank}.pt",
         latest_filename="latest-rank{rank}.pt",
         save_interval=config.save_interval,

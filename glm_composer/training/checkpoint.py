@@ -7,47 +7,25 @@ import torch
 
 from glm_composer.config import Config
 from glm_composer.errors import UserError
-from glm_composer.settings import load
+from glm_composer.settings import dump, load
 from glm_composer.training.build import build_model
-from glm_composer.training.checkpoint_file import read_weights
-from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.final import evaluate_run
-from glm_composer.training.inputs import CONFIG_FILE, find_checkpoint
+from glm_composer.training.inputs import CONFIG_FILE, find_checkpoint, find_weights
+from glm_composer.training.record import write_record
+from glm_composer.training.weights import load_into, read
 
 
-def load_weights(model: GenomicModel, path: Path) -> None:
-    """Load a checkpoint's weights into a model.
-
-    Raises:
-        UserError: the file cannot be read, holds anything but plain data, or is of another
-            architecture; the tensors that do not fit are named, and nothing is loaded.
-    """
-    weights = read_weights(path)
-    wanted = model.state_dict()
-    wrong = [
-        *(f"{name} is missing" for name in wanted.keys() - weights.keys()),
-        *(f"{name} is not part of this model" for name in weights.keys() - wanted.keys()),
-        *(
-            f"{name} is {list(weights[name].shape)}, not {list(wanted[name].shape)}"
-            for name in wanted.keys() & weights.keys()
-            if weights[name].shape != wanted[name].shape
-        ),
-    ]
-    if wrong:
-        raise UserError(
-            f"{path}: a checkpoint of another architecture; {len(wrong)} tensors do not fit: "
-            f"{'; '.join(sorted(wrong))}"
-        )
-    model.load_state_dict(weights)
-
-
-def evaluate_checkpoint(path: Path, overrides: Sequence[str] = ()) -> Path:
+def evaluate_checkpoint(
+    path: Path, overrides: Sequence[str] = (), settings: Path | None = None
+) -> Path:
     """Measure held-out loss and variant scores of a checkpoint, as at the end of its run.
 
     Args:
         path: a checkpoint in a run's `checkpoints` directory, or the run's directory for its
-            latest.
+            latest; with `settings` any weights that `weights.read` takes.
         overrides: changes to the run's own settings.
+        settings: yaml file of a run to evaluate as, where the weights are of no run; its run's
+            directory is made.
 
     Returns:
         The directory of the results, `RUN/evaluation/CHECKPOINT`.
@@ -55,12 +33,26 @@ def evaluate_checkpoint(path: Path, overrides: Sequence[str] = ()) -> Path:
     Raises:
         UserError: what is missing or does not fit.
     """
-    path, run_dir = find_checkpoint(path)
-    config = load(Config, run_dir / CONFIG_FILE, overrides)
+    if settings is None:
+        path, run_dir = find_checkpoint(path)
+        config = load(Config, run_dir / CONFIG_FILE, overrides)
+    else:
+        path = find_weights(path)
+        config = load(Config, settings, overrides)
+        run_dir = config.run_dir
+        _check_free(config)
     model = build_model(config)
-    load_weights(model, path)
+    load_into(model.model, config.model, read(path))
     if torch.cuda.is_available():
         model.cuda()
+    if settings is not None:
+        write_record(config, sum(p.numel() for p in model.parameters()))
     out = run_dir / "evaluation" / path.stem
     evaluate_run(config, model, out)
     return out
+
+
+def _check_free(config: Config) -> None:
+    record = config.run_dir / CONFIG_FILE
+    if record.exists() and record.read_text() != dump(config):
+        raise UserError(f"{config.run_dir}: holds a run of other settings; choose run_name=NAME")

@@ -1,6 +1,7 @@
 """Reads a checkpoint's file without unpickling anything that could run code."""
 
 import datetime
+import logging
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from torch.torch_version import TorchVersion
 
 from glm_composer.errors import UserError
 
+_LOG = logging.getLogger(__name__)
 # What else a checkpoint of Composer 0.32.1 holds besides tensors and plain data.
 _HARMLESS: list[Any] = [
     datetime.timedelta,
@@ -24,8 +26,16 @@ _HARMLESS: list[Any] = [
 ]
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
+# Key of the averaged weights in the state of the callback that keeps them.
+EMA_WEIGHTS = "weights"
+
+
+def read_weights(path: Path, averaged: bool = True) -> dict[str, torch.Tensor]:
     """Return the tensors by name of a checkpoint's model, mapped from the file.
+
+    Args:
+        path: the file.
+        averaged: their moving average where the run kept one, which is what it reports.
 
     Raises:
         UserError: the file is missing, damaged, not a checkpoint, or holds more than plain data.
@@ -39,12 +49,28 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         with torch.serialization.safe_globals(_HARMLESS):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        weights = checkpoint["state"]["model"]
+        state = checkpoint["state"]
+        weights = state["model"]
+        average = state.get("callbacks", {}).get("EMA", {}).get(EMA_WEIGHTS, {})
     except pickle.UnpicklingError:
         raise UserError(f"{path}: refused: it holds more than plain data") from None
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        EOFError,
+    ) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: not a readable checkpoint ({reason})") from None
-    if not isinstance(weights, Mapping) or not all(map(torch.is_tensor, weights.values())):
-        raise UserError(f"{path}: not a readable checkpoint (its model is no table of tensors)")
+    for table in (weights, average):
+        if not isinstance(table, Mapping) or not all(map(torch.is_tensor, table.values())):
+            raise UserError(
+                f"{path}: not a readable checkpoint (its model is no table of tensors)"
+            )
+    if averaged and average:
+        _LOG.info("%s: taking the moving average of the weights", path)
+        return {**weights, **average}
     return dict(weights)

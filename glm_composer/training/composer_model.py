@@ -7,6 +7,7 @@ from composer.models import ComposerModel
 from torch import Tensor
 from torchmetrics import Metric
 
+from glm_composer.models.flops import training_flops
 from glm_composer.models.language_model import LanguageModel
 from glm_composer.training.losses import NAMES, SummedLoss, loss_sums, stream_sums, weighted_loss
 
@@ -34,22 +35,25 @@ class GenomicModel(ComposerModel):
         self._device_type = "cuda" if torch.cuda.is_available() else "cpu"
         # Not the loss: torch 2.7's inductor fuses the sums of `loss_sums` into one C++ kernel that
         # declares its accumulators twice.
-        self._embed = torch.compile(model.embed) if compiled else model.embed
+        # A graph for every shape: there are few, and a dynamic one is slower.
+        self._compiled = torch.compile(model.embed, dynamic=False) if compiled else None
         metrics: dict[str, Metric] = {name: SummedLoss(row) for row, name in enumerate(NAMES)}
         metrics["perplexity"] = SummedLoss(0, perplexity=True)
         self._metrics = metrics
+        self._flops: dict[int, int] = {}
 
-    def embed(self, ids: Tensor) -> Tensor:
+    def embed(self, ids: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Final hidden states [batch, length, width], in the run's precision, maybe compiled."""
         with self._precision(self.bf16):
-            return self._embed(ids)
+            # Looked up late: a network that is sharded gets another `embed`.
+            return (self._compiled or self.model.embed)(ids, lengths)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return `loss`, a scalar, `sums` [3, 2], see `loss_sums`, and `streams` where there are.
 
         That is [streams, 3], see `stream_sums`.
         """
-        hidden = self.embed(batch["input_ids"])
+        hidden = self.embed(batch["input_ids"], batch.get("length"))
         # In bf16 neighbouring logits would collapse into one value.
         with self._precision(False):
             logits = self.model.decoder(hidden.float())
@@ -61,6 +65,16 @@ class GenomicModel(ComposerModel):
 
     def _precision(self, bf16: bool) -> torch.autocast:
         return torch.autocast(self._device_type, dtype=torch.bfloat16, enabled=bf16)
+
+    def flops_per_batch(self, batch: dict[str, Tensor]) -> int:
+        """FLOPs of a training step on this rank's batch; SpeedMonitor makes rates and MFU of it.
+
+        Of blanks too: they are computed.
+        """
+        rows, length = batch["input_ids"].shape
+        if length not in self._flops:
+            self._flops[length] = training_flops(self.model, length)
+        return rows * self._flops[length]
 
     def loss(self, outputs: dict[str, Tensor], batch: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss that `forward` computed."""

@@ -14,6 +14,8 @@ from glm_composer.evaluation.table import VariantWindows, check_rankable, load_v
 
 CONFIG_FILE = "config.yaml"
 LATEST = "latest-rank0.pt"
+# By it a GPN checkpoint directory is told from a run's.
+GPN_CONFIG = "config.json"
 
 
 def check_data(config: Config) -> int:
@@ -52,8 +54,7 @@ def open_split(config: Config, split: str, stream: StreamConfig | None = None) -
     """Open a split of a run's dataset, or of one of its streams.
 
     Raises:
-        UserError: it cannot be read, is not what the manifest says, or its windows are not of one
-            length.
+        UserError: it cannot be read, or is not what the manifest says.
     """
     data, where = config.data, stream or config.data
     shards = Shards(
@@ -64,10 +65,6 @@ def open_split(config: Config, split: str, stream: StreamConfig | None = None) -
         download_retry=data.download_retry,
         download_timeout=data.download_timeout,
     )
-    if shards.length is None:
-        raise UserError(
-            f"{shards.path}: windows of several lengths; a run needs one: convert again"
-        )
     manifest = read_manifest(where.path)
     check_split(shards.path, manifest.splits[split].windows, manifest.window_length)
     return shards
@@ -115,6 +112,38 @@ def load_tables(config: Config, window: int) -> dict[str, VariantWindows]:
             where = f"evaluation.tables.{name}.{key}"
             check_rankable(tables[name], getattr(table, key), table.variants, where)
     return tables
+
+
+def check_init(config: Config) -> None:
+    """Check that the weights to start from are there, unless the run goes on from its own.
+
+    Raises:
+        UserError: they are not.
+    """
+    if config.init_from and not (config.run_dir / "checkpoints" / LATEST).exists():
+        find_weights(Path(config.init_from))
+
+
+def find_weights(path: Path) -> Path:
+    """Return the checkpoint, the weights file or the GPN directory that a path stands for.
+
+    Args:
+        path: one of them, or a run's directory for its latest checkpoint.
+
+    Raises:
+        UserError: there is none.
+    """
+    if path.is_dir() and not (path / GPN_CONFIG).exists():
+        latest = path / "checkpoints" / LATEST
+        if not latest.exists():
+            raise UserError(
+                f"{path}: neither a run's directory ({latest.relative_to(path)} is missing) nor a "
+                f"GPN checkpoint ({GPN_CONFIG} is missing)"
+            )
+        path = latest
+    if not path.exists():
+        raise UserError(f"{path}: no such checkpoint or weights file")
+    return path.resolve()
 
 
 def find_checkpoint(path: Path) -> tuple[Path, Path]:

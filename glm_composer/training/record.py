@@ -76,8 +76,8 @@ def check_resumable(config: Config) -> None:
             f"{latest}: missing or leads nowhere, though there are checkpoints beside it; link it "
             "to the one to go on from, or remove the run's directory to start afresh"
         )
-    before = _model_before(config.run_dir / CONFIG_FILE)
-    after = yaml.safe_load(dump(config))["model"]
+    record = _settings_before(config.run_dir / CONFIG_FILE)
+    before, after = record["model"], yaml.safe_load(dump(config))["model"]
     differing = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     if differing:
         key = differing[0]
@@ -85,21 +85,29 @@ def check_resumable(config: Config) -> None:
             f"{config.run_dir}: holds checkpoints of another architecture: model.{key} was "
             f"{before.get(key)}, now {after.get(key)}; choose another run_name or remove it"
         )
+    optimizer = record["optimizer"].get("name")
+    if optimizer != config.optimizer.name:
+        # Composer would leave its state out without a word.
+        raise UserError(
+            f"{config.run_dir}: holds checkpoints of another optimizer: optimizer.name was "
+            f"{optimizer}, now {config.optimizer.name}; choose another run_name or remove it"
+        )
     # Composer's loader runs whatever code a file brings along; nothing may reach it unread.
-    read_weights(latest.resolve())
+    read_weights(latest.resolve(), averaged=False)
 
 
-def _model_before(file: Path) -> dict[str, Any]:
+def _settings_before(file: Path) -> dict[str, Any]:
     try:
-        model = yaml.safe_load(file.read_text())["model"]
+        settings = yaml.safe_load(file.read_text())
+        readable = all(isinstance(settings[key], dict) for key in ("model", "optimizer"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, LookupError):
-        model = None
-    if not isinstance(model, dict):
+        readable = False
+    if not readable:
         raise UserError(
             f"{file}: cannot read the settings of the checkpoints beside it; restore the file, "
             "choose another run_name or remove the run's directory"
         )
-    return model
+    return settings
 
 
 def _environment(parameters: int) -> dict[str, Any]:

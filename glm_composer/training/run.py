@@ -16,9 +16,13 @@ from glm_composer.conversion.files import locked
 from glm_composer.errors import UserError
 from glm_composer.report import print_summary, write_report
 from glm_composer.training.build import build_trainer, device_type
+from glm_composer.training.callbacks.ema import EMA
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.final import evaluate_run
+from glm_composer.training.parallel import whole
 from glm_composer.training.record import check_resumable, check_writable, write_record
+
+_LOG = logging.getLogger(__name__)
 
 
 def train(config: Config) -> None:
@@ -56,7 +60,11 @@ def _train(config: Config) -> None:
         trainer.fit()
     trainer.close()
     model = cast(GenomicModel, getattr(trainer.state.model, "module", trainer.state.model))
-    evaluate_run(config, model, config.run_dir / "evaluation")
+    for ema in (each for each in trainer.state.callbacks if isinstance(each, EMA)):
+        ema.use()
+        _LOG.info("evaluating the moving average of the weights (ema.decay %s)", config.ema.decay)
+    with whole(model):
+        evaluate_run(config, model, config.run_dir / "evaluation")
     if dist.get_global_rank() == 0:
         print_summary(config.run_dir)
         print(f"report: {write_report(config.run_dir)}")

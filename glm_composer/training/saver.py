@@ -8,7 +8,7 @@ made aside and renamed.
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,17 @@ class DurableSaver(CheckpointSaver):
 
     Args:
         folder: where checkpoints lie; torsos that a kill has left there are deleted.
+        check: called on all ranks before anything is written; raises where the state must not be.
         settings: as Composer's.
     """
 
-    def __init__(self, folder: str, **settings: Any):
+    def __init__(self, folder: str, check: Callable[[State], None], **settings: Any):
         super().__init__(folder=folder, **settings)
+        self._check = check
         shutil.rmtree(Path(folder) / ASIDE, ignore_errors=True)
 
     def _save_checkpoint(self, state: State, logger: Logger) -> None:
+        self._check(state)
         self.last_checkpoint_batch = state.timestamp.batch
         pattern = Path(self.filename.format(state, keep_placeholders=True))
         final = Path(checkpoint.get_save_filename(state, str(pattern)))

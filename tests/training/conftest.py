@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from glm_composer.config import Config
+from glm_composer.conversion.config import ConvertConfig
+from glm_composer.conversion.convert import convert
 from glm_composer.settings import load
 
 REPOSITORY = Path(__file__).parents[2]
@@ -30,6 +32,21 @@ def configure(yeast: Path, tmp_path: Path) -> Iterator[Configure]:
 
     yield make
     gc.collect()
+
+
+@pytest.fixture(scope="session")
+def promoters(yeast_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Windows over promoters of two chromosomes, soft-masked around them."""
+    out = tmp_path_factory.mktemp("datasets") / "promoters"
+    overrides = [
+        f"out={out}",
+        "windows={name: promoters, length: 512, upstream: 150, downstream: 20}",
+        "splits.train=[chr04, chr07]",
+        "exclude=['chr0[1-35689]', 'chr1[0-4]']",
+        "variants.contigs=[]",
+    ]
+    config = load(ConvertConfig, REPOSITORY / "yamls/convert/yeast.yaml", overrides)
+    return convert(config, progress=False)
 
 
 @pytest.fixture

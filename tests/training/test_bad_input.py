@@ -14,12 +14,13 @@ import torch
 
 from glm_composer.errors import UserError
 from glm_composer.evaluation.table import VariantWindows, check_rankable
-from glm_composer.training.build import build_trainer
+from glm_composer.training.build import build_model, build_trainer
 from glm_composer.training.checkpoint_file import read_weights
 from glm_composer.training.inputs import check_data
-from glm_composer.training.record import check_resumable, check_writable
+from glm_composer.training.record import check_resumable, check_writable, write_record
 from glm_composer.training.run import train
 from glm_composer.training.schedules import ConstantConfig, WSDConfig, check_units
+from glm_composer.training.weights import load_into, read
 
 QUICK = ["max_duration=2ba", "save_interval=1ba", "scheduler={name: constant}"]
 
@@ -61,6 +62,37 @@ def test_damaged_checkpoint_is_named_and_runs_nothing(tmp_path, kind):
         read_weights(file)
     assert "\n" not in str(caught.value)
     assert not mark.exists()
+
+
+def test_weights_of_another_architecture_are_all_named_and_none_is_loaded(configure, tmp_path):
+    config = configure()
+    model = build_model(config)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    other = {name: tensor + 1 for name, tensor in before.items()}
+    del other["model.norm.weight"]
+    other["model.extra"] = torch.ones(2)
+    other["model.embedding.weight"] = torch.ones(8, 16)
+    torch.save({"state": {"model": other}}, tmp_path / "x.pt")
+    with pytest.raises(UserError) as caught:
+        load_into(model.model, config.model, read(tmp_path / "x.pt"))
+    assert str(caught.value) == (
+        f"{tmp_path}/x.pt: a checkpoint of another architecture; 3 tensors do not fit: "
+        "embedding.weight is [8, 16], not [7, 16]; extra is not part of this model; "
+        "norm.weight is missing"
+    )
+    after = model.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_another_optimizer_does_not_go_on(configure):
+    config = configure()
+    check_writable(config)
+    write_record(config, parameters=1)
+    saved = config.run_dir / "checkpoints/latest-rank0.pt"
+    torch.save({"state": {"model": {"w": torch.ones(1)}}}, saved)
+    check_resumable(config)
+    with pytest.raises(UserError, match=r"optimizer\.name was adamw, now muon"):
+        check_resumable(configure("optimizer={name: muon}"))
 
 
 def test_a_run_its_disk_and_its_resumption(configure, tmp_path):

@@ -9,7 +9,6 @@ from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
 
-from glm_composer.errors import UserError
 from glm_composer.training.losses import NAMES
 
 
@@ -17,7 +16,7 @@ class LogLosses(Callback):
     """Logs `train/loss`, `train/loss_full`, `train/loss_unmasked` (nats) and `train/perplexity`.
 
     Of several streams also `train/STREAM/loss` and `data/STREAM/windows`, how many windows of it
-    the batch held. Stops the run when the loss is no longer a number.
+    the batch held.
 
     Args:
         streams: their names.
@@ -27,7 +26,10 @@ class LogLosses(Callback):
         self._streams = streams
         self._stream_sums: torch.Tensor | None = None
         self._sums: torch.Tensor | None = None
-        self.last: dict[str, float] = {}
+
+    def before_train_batch(self, state: State, logger: Logger) -> None:
+        """Start anew: with automatic micro-batches a batch that ran out of memory is repeated."""
+        self._sums = self._stream_sums = None
 
     def after_forward(self, state: State, logger: Logger) -> None:
         """Add a micro-batch."""
@@ -42,24 +44,17 @@ class LogLosses(Callback):
         """Log one ratio over the global batch."""
         assert self._sums is not None
         dist.all_reduce(self._sums)
-        ratios = (self._sums[:, 0] / self._sums[:, 1]).tolist()
-        self._sums = None
+        sums, self._sums = self._sums.tolist(), None
         # A batch without any soft-unmasked base has no such loss; it is left out, not logged as
         # NaN.
-        self.last = {
-            f"train/{name}": value
-            for name, value in zip(NAMES, ratios, strict=True)
-            if not math.isnan(value) or name == "loss"
+        found = {
+            f"train/{name}": entropy / weight
+            for name, (entropy, weight) in zip(NAMES, sums, strict=True)
+            if weight
         }
-        loss = self.last["train/loss"]
-        self.last["train/perplexity"] = math.exp(min(loss, 700.0))
-        self.last |= self._by_stream()
-        logger.log_metrics(self.last)
-        if not math.isfinite(loss):
-            raise UserError(
-                f"loss is {loss} at batch {state.timestamp.batch.value}; sample ids on rank "
-                f"{dist.get_global_rank()}: {state.batch['id'].tolist()}"
-            )
+        if "train/loss" in found:
+            found["train/perplexity"] = math.exp(min(found["train/loss"], 700.0))
+        logger.log_metrics(found | self._by_stream())
 
     def _by_stream(self) -> dict[str, float]:
         if self._stream_sums is None:

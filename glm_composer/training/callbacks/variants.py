@@ -1,5 +1,8 @@
 """Scores variant tables during training and logs how well the scores tell labels apart."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 from composer.core import Callback, State, Time, ensure_time
 from composer.loggers import Logger
@@ -13,6 +16,9 @@ from glm_composer.evaluation.predict import Predictor, evaluating
 from glm_composer.evaluation.scores import NAMED_SCORES
 from glm_composer.evaluation.table import VariantWindows
 from glm_composer.training.composer_model import GenomicModel
+from glm_composer.training.parallel import whole
+
+Averaged = Callable[[], AbstractContextManager[None]]
 
 
 class EvaluateVariants(Callback):
@@ -23,6 +29,7 @@ class EvaluateVariants(Callback):
         config: its settings.
         variants: its rows and windows, all of them.
         model: the model that is being trained.
+        averaged: context within which the model has the weights to score with.
     """
 
     def __init__(
@@ -31,8 +38,9 @@ class EvaluateVariants(Callback):
         config: VariantTableConfig,
         variants: VariantWindows,
         model: GenomicModel,
+        averaged: Averaged = nullcontext,
     ):
-        self.name, self.config, self.model = name, config, model
+        self.name, self.config, self.model, self._averaged = name, config, model, averaged
         self.variants = variants.take(variants.on(config.chroms))
         self.interval: Time = ensure_time(config.interval, "ba")
 
@@ -47,7 +55,8 @@ class EvaluateVariants(Callback):
             self._evaluate(state, logger)
 
     def _evaluate(self, state: State, logger: Logger) -> None:
-        scores = distributed_llr(self.model, self.variants, self.config)
+        with self._averaged():
+            scores = distributed_llr(self.model, self.variants, self.config)
         try:
             figures = summarize(self.variants.table, NAMED_SCORES[self.config.score](scores))
         except UserError as error:
@@ -65,7 +74,7 @@ def distributed_llr(
     rank, ranks = dist.get_global_rank(), dist.get_world_size()
     mine = np.arange(len(variants)) % ranks == rank
     predictor = Predictor(model.embed, model.model.decoder, config.batch_size)
-    with evaluating(model):
+    with whole(model), evaluating(model):
         part = variants.take(mine).llr(predictor.at, config.strands, config.batch_size)
     scores = np.empty(len(variants), dtype=np.float32)
     for other, values in enumerate(dist.all_gather_object(part)):

@@ -1,0 +1,45 @@
+"""How many floating-point operations a network takes, counted from its modules.
+
+A multiplication and an addition are two. Matrix products and convolutions count; norms,
+activations, softmax, rotation and table look-ups do not, as in the literature (Chowdhery et al.
+2022, PaLM, appendix B) and in torch's own counter. Of attention only the pairs that may see each
+other count, so that a local or causal layer is not credited with what a backend computes and
+throws away; for global, bidirectional layers and convolutions that is all that is computed.
+"""
+
+from torch import nn
+
+from glm_composer.models.transformer import SelfAttention
+
+
+def forward_flops(model: nn.Module, length: int) -> int:
+    """FLOPs that a forward pass over one window needs.
+
+    Args:
+        model: a network whose linear layers and convolutions each see every position once.
+        length: bases of the window.
+    """
+    flops = 0
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d):
+            flops += 2 * length * module.weight.numel()
+        elif isinstance(module, SelfAttention):
+            # Query by key, then weights by value; `out` reads all heads side by side.
+            flops += 2 * 2 * _pairs(module, length) * module.out.in_features
+    return flops
+
+
+def training_flops(model: nn.Module, length: int) -> int:
+    """FLOPs of a training step a window: the backward pass takes two of each forward product.
+
+    What a flash kernel or activation checkpointing computes again is not counted.
+    """
+    return 3 * forward_flops(model, length)
+
+
+def _pairs(layer: SelfAttention, length: int) -> int:
+    """How many (query, key) pairs of a head see each other."""
+    window = length - 1 if layer.window is None else min(layer.window, length - 1)
+    before = length * window - window * (window + 1) // 2
+    causal = getattr(layer, "causal", False)
+    return length + (before if causal else 2 * before)
