@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test test-fast start-kill lint bench bench-convert bench-data bench-train bench-sequence lock
+.PHONY: setup demo test test-fast start-kill lint bench bench-convert bench-data bench-train bench-learning bench-optimizers bench-sequence bench-start lock
 
 setup: .venv/.ready
 
@@ -33,7 +33,7 @@ lint: setup
 	@ruff check . && ruff format --check . && mypy
 
 # Figures for benchmarks/LOG.md; run them alone on the machine.
-bench: bench-sequence bench-convert bench-data bench-train
+bench: bench-sequence bench-convert bench-data bench-train bench-start
 
 bench-sequence: setup
 	@python benchmarks/sequence_rate.py
@@ -47,6 +47,19 @@ bench-data: setup
 
 bench-train: setup
 	@python benchmarks/step_time.py
+	@python benchmarks/train_vs_gpn.py
+
+# Two models, three seeds each, of four minutes: half an hour. Not a part of `bench`.
+bench-learning: setup
+	@python benchmarks/learning.py
+
+# Not part of bench: a quarter of an hour.
+bench-optimizers: setup
+	@python benchmarks/optimizer_loss.py data.window=128
+
+# From the command to the first step.
+bench-start: setup
+	@python benchmarks/first_step.py
 
 # Pins every dependency, hashed and without addresses; needs a network.
 lock: setup

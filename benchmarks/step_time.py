@@ -1,25 +1,41 @@
 """Windows a second of training steps by model, precision and compilation: make bench-train.
 
-One step = forward, loss, backward, clipping and AdamW on the quick start's batch, without data and
-Trainer, so that the figure is the model's own.
+One step = forward, loss, backward, clipping and AdamW, without data and Trainer, so that the
+figure is the model's own. `rope_base` is the 85M encoder, in small batches since a step is heavy;
+its bf16 + compile against its fp32 eager, and its share of the device's bf16 matmul peak measured
+in the same rounds, are RESULTs of their own.
 """
 
 import argparse
+import statistics
 
 import torch
 from measure import interleave, result
 
 from glm_composer.config import Config
+from glm_composer.models.flops import training_flops
 from glm_composer.registry import optimizers
 from glm_composer.sequence import FIRST_BASE, MASK, PAD
 from glm_composer.settings import load
 from glm_composer.training.build import build_model
+from glm_composer.training.peak import matmul_peak
+
+BASE = "rope_base"
+
+
+def rope(**sizes: int) -> str:
+    """A plain encoder; what it leaves out would come from the quick start's model."""
+    given = ", ".join(f"{key}: {value}" for key, value in sizes.items())
+    return f"model={{name: transformer, {given}, conv_layers: 0, attention: [global]}}"
+
 
 MODELS = {
     "quickstart": [],
     "bytenet": ["model={name: bytenet, width: 128, layers: 8}"],
-    "rope_global": ["model={name: transformer, width: 128, layers: 4, heads: 4, mlp_width: 341}"],
+    "rope_global": [rope(width=128, layers=4, heads=4, mlp_width=341)],
+    BASE: [rope(width=768, layers=12, heads=12, mlp_width=2048), "global_train_batch_size=4"],
 }
+LENGTH = 512
 
 
 def make_step(model_overrides: list[str], precision: str, compiled: bool):
@@ -28,7 +44,7 @@ def make_step(model_overrides: list[str], precision: str, compiled: bool):
     torch.manual_seed(0)
     model = build_model(config)
     optimizer = optimizers.get(config.optimizer.name)(config.optimizer, model)
-    shape = (config.global_train_batch_size, 512)
+    shape = (config.global_train_batch_size, LENGTH)
     bases = torch.randint(FIRST_BASE, FIRST_BASE + 4, shape, dtype=torch.uint8)
     selected = torch.rand(shape) < 0.15
     batch = {
@@ -47,7 +63,15 @@ def make_step(model_overrides: list[str], precision: str, compiled: bool):
         optimizer.zero_grad()
         losses.append(loss.item())
 
-    return step, shape[0], losses
+    return step, shape[0], losses, training_flops(model.model, LENGTH)
+
+
+def peak() -> None:
+    matmul_peak.cache_clear()
+    peaks.append(matmul_peak("cpu", torch.bfloat16))
+
+
+peaks: list[float] = []
 
 
 def main() -> None:
@@ -61,11 +85,20 @@ def main() -> None:
             "bf16_eager": make_step(MODELS[name], "amp_bf16", False),
             "bf16_compile": make_step(MODELS[name], "amp_bf16", True),
         }
-        steps = {case: step for case, (step, _, _) in cases.items()}
+        steps = {case: step for case, (step, *_) in cases.items()} | {"peak": peak}
+        peaks.clear()
         seconds = interleave(steps, arguments.rounds, warmup=2)
+        del seconds["peak"]
         for case, times in seconds.items():
             result(f"train.{name}.{case}", times, cases[case][1], "windows/s")
-        last = {case: losses[-1] for case, (_, _, losses) in cases.items()}
+        middle = {case: statistics.median(times) for case, times in seconds.items()}
+        _, windows, _, flops = cases["bf16_compile"]
+        rate = windows * flops / middle["bf16_compile"]
+        ratio, mfu = middle["fp32_eager"] / middle["bf16_compile"], rate / statistics.median(peaks)
+        if name == BASE:
+            print(f"RESULT train.rope_bf16_vs_fp32 {ratio:.4g} x\nRESULT train.mfu {mfu:.4g}")
+        print(f"  {rate / 1e9:.0f} GFLOP/s of {statistics.median(peaks) / 1e9:.0f}: {mfu:.1%} MFU")
+        last = {case: losses[-1] for case, (_, _, losses, _) in cases.items()}
         print("  last losses: " + ", ".join(f"{case} {loss:.4f}" for case, loss in last.items()))
 
 
