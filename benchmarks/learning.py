@@ -33,8 +33,9 @@ from glm_composer.config import Config
 from glm_composer.errors import UserError
 from glm_composer.registry import optimizers, schedules
 from glm_composer.settings import load
-from glm_composer.training.build import build_model, training_data
+from glm_composer.training.build import build_model
 from glm_composer.training.composer_model import GenomicModel
+from glm_composer.training.data import training_data
 from glm_composer.training.final import evaluate_run
 from glm_composer.training.inputs import check_data
 

@@ -15,7 +15,8 @@ from glm_composer.config import Config
 from glm_composer.data.prepare import as_tensors
 from glm_composer.registry import optimizers
 from glm_composer.settings import load
-from glm_composer.training import build
+from glm_composer.training.build import build_model
+from glm_composer.training.data import training_data
 
 # Name and peak rate in thousandths; beta2 as in the quick start.
 CANDIDATES = {
@@ -39,10 +40,10 @@ def compare(names: list[str], seed: int, steps: int, overrides: list[str]) -> No
     for name in names:
         each = load(Config, "yamls/quickstart.yaml", [*base, f"optimizer={CANDIDATES[name]}"])
         torch.manual_seed(seed)
-        models[name] = build.build_model(each)
+        models[name] = build_model(each)
         steppers[name] = optimizers.get(each.optimizer.name)(each.optimizer, models[name])
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    batches = iter(build.training_data(config, config.data.window).dataloader)
+    batches = iter(training_data(config, config.data.window).dataloader)
     for number in range(steps):
         batch = as_tensors(next(batches))
         for name, model in models.items():

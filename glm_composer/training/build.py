@@ -1,10 +1,6 @@
 """Settings -> a Composer Trainer: wiring only, and the one place that knows every part."""
 
-import dataclasses
-import json
 import logging
-import os
-import shutil
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,17 +16,9 @@ from composer.loggers import LoggerDestination, TensorboardLogger, WandBLogger
 from composer.utils import dist
 
 from glm_composer.config import Config
-from glm_composer.data.loaders import (
-    Loading,
-    held_out_loader,
-    mixed_loader,
-    stream_table,
-    train_loader,
-)
-from glm_composer.data.prepare import Prepare
+from glm_composer.data.loaders import stream_table
 from glm_composer.data.randomness import mix
-from glm_composer.errors import UserError
-from glm_composer.registry import callbacks, models, objectives, optimizers, schedules
+from glm_composer.registry import callbacks, models, optimizers, schedules
 from glm_composer.training.callbacks.data_wait import LogDataWait
 from glm_composer.training.callbacks.ema import EMA
 from glm_composer.training.callbacks.learning_rate import SetLearningRate
@@ -40,12 +28,12 @@ from glm_composer.training.callbacks.random_state import RestoreRandomState
 from glm_composer.training.callbacks.stop import StopAtBadLoss
 from glm_composer.training.callbacks.variants import Averaged, EvaluateVariants
 from glm_composer.training.composer_model import GenomicModel
-from glm_composer.training.inputs import LATEST, check_data, load_tables, open_split
+from glm_composer.training.data import evaluation_data, training_data
+from glm_composer.training.device import check_machine, device_type, peak
+from glm_composer.training.inputs import LATEST, check_data, load_tables
 from glm_composer.training.losses import NAMES
 from glm_composer.training.metrics_file import MetricsFile
 from glm_composer.training.parallel import shard
-from glm_composer.training.peak import matmul_peak
-from glm_composer.training.proportions import proportions
 from glm_composer.training.saver import DurableSaver
 from glm_composer.training.schedules import check_units
 from glm_composer.training.weights import load_into, read
@@ -89,7 +77,7 @@ def build_trainer(config: Config) -> Trainer:
     rank_batch = config.rank_batch_size(ranks)
     window = check_data(config)
     check_units(config.scheduler, config.max_duration)
-    _check_machine(config)
+    check_machine(config)
     # Every rank must draw the same initial weights.
     torch.manual_seed(config.seed)
     sharded = config.parallelism == "fsdp2" and ranks > 1
@@ -108,7 +96,7 @@ def build_trainer(config: Config) -> Trainer:
         train_dataloader=train_data,
         eval_dataloader=Evaluator(
             label=config.data.eval_split,
-            dataloader=_eval_data(config, window),
+            dataloader=evaluation_data(config, window),
             metric_names=[*NAMES, "perplexity"],
             device_eval_microbatch_size=config.device_eval_batch_size,
         ),
@@ -142,11 +130,6 @@ def build_trainer(config: Config) -> Trainer:
     return trainer
 
 
-def device_type() -> str:
-    """Where this process computes: `gpu` or `cpu`, in Composer's words."""
-    return "gpu" if torch.cuda.is_available() else "cpu"
-
-
 def _library_seed(seed: int) -> int:
     """A seed for Composer and numpy's global state, which take 32 bits and add the rank to it."""
     if seed < 2**31:
@@ -156,78 +139,6 @@ def _library_seed(seed: int) -> int:
 
 def _autocasts(config: Config) -> bool:
     return device_type() == "gpu" and config.precision == "amp_bf16"
-
-
-def _check_machine(config: Config) -> None:
-    if device_type() == "gpu":
-        return
-    if config.device_train_microbatch_size == "auto":
-        raise UserError(
-            "device_train_microbatch_size=auto needs a GPU: a CPU does not say that memory is "
-            "short before it is gone; give a number of windows, or null for all at once"
-        )
-    compilers = (os.environ.get("CXX"), "g++", "clang++")
-    if config.compile and not any(name and shutil.which(name) for name in compilers):
-        raise UserError(
-            "compile=true needs a C++ compiler (g++); install one or set compile=false"
-        )
-
-
-def training_data(config: Config, window: int) -> DataSpec:
-    """Return the batches that a run trains on, `window` bases a window."""
-    data = config.data
-    objective = objectives.get(config.objective.name)(config.objective)
-    prepare = Prepare(
-        objective,
-        config.seed,
-        window,
-        data.soft_mask_weight,
-        random_crop=True,
-        random_strand=data.reverse_complement,
-        fixed_width=config.compile,
-    )
-    # What decides the content of a batch besides data, seed and global batch.
-    identity = {
-        "objective": json.dumps(dataclasses.asdict(config.objective)),
-        "data.window": window,
-        "data.reverse_complement": data.reverse_complement,
-        "data.soft_mask_weight": data.soft_mask_weight,
-    }
-    loading = Loading(
-        prepare=prepare,
-        on_device=_prepares_on_device(config),
-        batch=config.global_train_batch_size,
-        seed=config.seed,
-        identity=identity,
-        shuffle=data.shuffle,
-        force=config.force_resume,
-    )
-    if not data.streams:
-        return train_loader(open_split(config, data.train_split), loading, data.train_windows)
-    shards = {
-        name: open_split(config, stream.split, stream) for name, stream in data.streams.items()
-    }
-    windows = data.epoch_windows or sum(map(len, shards.values()))
-    return mixed_loader(shards, proportions(config, windows, window), loading, windows)
-
-
-def _eval_data(config: Config, window: int) -> DataSpec:
-    data = config.data
-    objective = objectives.get(config.objective.name)(config.objective)
-    # The same positions are asked in every run, whatever its seed, so that losses compare.
-    prepare = Prepare(objective, 0, window, data.eval_soft_mask_weight, fixed_width=config.compile)
-    return held_out_loader(
-        open_split(config, data.eval_split),
-        prepare,
-        config.device_eval_batch_size,
-        data.eval_windows,
-        _prepares_on_device(config),
-    )
-
-
-def _prepares_on_device(config: Config) -> bool:
-    wanted = config.data.prepare_on_device
-    return device_type() == "gpu" if wanted == "auto" else wanted
 
 
 def _algorithms(config: Config) -> list[Any]:
@@ -247,7 +158,7 @@ def _callbacks(
         stop,
         LRMonitor(),
         # MFU against what this device reaches, not against a data sheet.
-        SpeedMonitor(window_size=_SPEED_WINDOW, gpu_flops_available=_peak(config)),
+        SpeedMonitor(window_size=_SPEED_WINDOW, gpu_flops_available=peak(config)),
     ]
     averaged: Averaged = nullcontext
     if config.ema.decay is not None:
@@ -260,11 +171,6 @@ def _callbacks(
         found.append(Ledger(config, streams))
     found += [callbacks.get(each.name)(each, config) for each in config.callbacks.values()]
     return [*found, _saver(config, stop)]
-
-
-def _peak(config: Config) -> float:
-    dtype = torch.float32 if config.precision == "fp32" else torch.bfloat16
-    return matmul_peak("cuda" if device_type() == "gpu" else "cpu", dtype)
 
 
 def _has_checkpoint(config: Config) -> bool:

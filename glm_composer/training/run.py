@@ -15,9 +15,10 @@ from glm_composer.config import Config
 from glm_composer.conversion.files import locked
 from glm_composer.errors import UserError
 from glm_composer.report import print_summary, write_report
-from glm_composer.training.build import build_trainer, device_type
+from glm_composer.training.build import build_trainer
 from glm_composer.training.callbacks.ema import EMA
 from glm_composer.training.composer_model import GenomicModel
+from glm_composer.training.device import device_type
 from glm_composer.training.final import evaluate_run
 from glm_composer.training.parallel import whole
 from glm_composer.training.record import check_resumable, check_writable, write_record

@@ -1,8 +1,4 @@
-"""The settings of a training run: one dataclass a section, the one home of every default.
-
-Names at the top are Composer's and llm-foundry's own. `settings.load(Config, path, overrides)`
-reads a file and refuses what cannot work before anything heavy is imported or done.
-"""
+"""Settings of a whole run; names at the top are Composer's and llm-foundry's own."""
 
 import os
 import re
@@ -10,156 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import (
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    StringConstraints,
-)
+from annotated_types import Ge, Gt, Lt
+from pydantic import PositiveFloat, PositiveInt
 
+from glm_composer.config.data import DataConfig
+from glm_composer.config.evaluation import EvaluationConfig
+from glm_composer.config.values import Duration, Interval, Name, NonEmpty, Precision
 from glm_composer.registry import callbacks, models, objectives, optimizers, schedules
 from glm_composer.settings import named, named_each
-
-Precision = Literal["fp32", "amp_bf16", "pure_bf16"]
-Interval = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep)$")]
-Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep|sp|tok)$")]
-Moment = Annotated[str, StringConstraints(pattern=r"^([0-9]+(ba|ep)|[0-9]*\.?[0-9]+dur)$")]
-NonEmpty = Annotated[str, StringConstraints(min_length=1)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StreamConfig:
-    """One of several streams to train on.
-
-    Attributes:
-        path: dataset directory that a conversion wrote.
-        remote: as `data.remote`.
-        split: its split to train on.
-        proportion: windows of this stream for so many of the others'; or points [TIME, PROPORTION]
-            that straight lines join over training, TIME as `1000ba`, `2ep` or `0.5dur`.
-    """
-
-    path: NonEmpty
-    remote: str | None = None
-    split: str = "train"
-    proportion: NonNegativeFloat | list[tuple[Moment, NonNegativeFloat]] = 1.0
-
-    def __post_init__(self) -> None:
-        if self.proportion == []:
-            raise ValueError("proportion must have at least one point")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """What to train on.
-
-    Attributes:
-        path: dataset directory that a conversion wrote.
-        remote: where the dataset lies, if elsewhere (`s3://bucket/dataset`, `hf://`, `gs://`); its
-            shards are then fetched into `path` when they are needed, a little ahead.
-        cache_limit: bytes that fetched shards of a split may take; null for no limit.
-        validate_hash: compare every shard with its hash when it is first read.
-        download_retry: attempts to fetch a file, with growing pauses.
-        download_timeout: seconds without an answer after which an attempt has failed.
-        train_split: split to train on.
-        streams: several streams to train on instead, by name; `path` is then what is evaluated.
-        epoch_windows: windows of an epoch of several streams, rounded up to whole batches; null
-            for as many as they have together.
-        eval_split: split whose loss is logged during training.
-        train_windows: train on only so many windows, evenly spaced, the same every epoch; null
-            for all.
-        eval_windows: use only its first so many windows; null for all.
-        window: bases a model sees, at most the stored length; null for that length. Training crops
-            stored windows at random, evaluation crops their middle. Where stored lengths vary,
-            shorter windows stay as they are, and batches are padded.
-        soft_mask_weight: loss weight of soft-masked (lower-case) positions in training.
-        eval_soft_mask_weight: the same in evaluation.
-        reverse_complement: turn half of the training windows over.
-        shuffle: draw a new order every epoch.
-        prepare_on_device: crop, turn over and corrupt windows on the device that trains, where
-            the loader only moves bytes, and not ahead of time on the CPU; auto does on a GPU. The
-            batches are the same.
-    """
-
-    path: NonEmpty
-    remote: str | None = None
-    cache_limit: PositiveInt | None = None
-    validate_hash: bool = False
-    download_retry: PositiveInt = 7
-    download_timeout: PositiveFloat = 60.0
-    train_split: str = "train"
-    streams: dict[str, StreamConfig] = field(default_factory=dict)
-    epoch_windows: PositiveInt | None = None
-    eval_split: str = "validation"
-    train_windows: PositiveInt | None = None
-    eval_windows: PositiveInt | None = None
-    window: PositiveInt | None = None
-    soft_mask_weight: NonNegativeFloat = 0.01
-    eval_soft_mask_weight: NonNegativeFloat = 0.0
-    reverse_complement: bool = True
-    shuffle: bool = True
-    prepare_on_device: bool | Literal["auto"] = "auto"
-
-    def __post_init__(self) -> None:
-        for name in self.streams:
-            _check_plain("streams", name)
-        if self.streams and self.train_windows:
-            raise ValueError("train_windows is for a single stream; give epoch_windows instead")
-        if self.epoch_windows and not self.streams:
-            raise ValueError("epoch_windows is for several streams; give train_windows instead")
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariantTableConfig:
-    """A table of labelled variants, scored during training.
-
-    Attributes:
-        variants: Parquet or TSV file with TraitGym's columns.
-        genome: indexed FASTA of the variants' assembly.
-        interval: how often to score it during training.
-        chroms: score only variants on these chromosomes during training; null for all.
-        report_chroms: score only variants on these for the final report; null for all.
-        score: which score the metrics are computed of.
-        window: bases around each variant; null for the training window.
-        strands: average both strands, or read only the forward one.
-        batch_size: windows a forward pass.
-        allow_mismatch: drop variants whose reference allele is not the genome's instead of
-            refusing.
-    """
-
-    variants: str
-    genome: str
-    interval: Interval = "1000ba"
-    chroms: list[str] | None = None
-    report_chroms: list[str] | None = None
-    score: Literal["LLR.minus.score", "absLLR.plus.score"] = "LLR.minus.score"
-    window: PositiveInt | None = None
-    strands: Literal["both", "forward"] = "both"
-    batch_size: PositiveInt = 128
-    allow_mismatch: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
-    """What to measure besides the loss.
-
-    Attributes:
-        tables: variant tables by name; metrics are logged as `eval/NAME/METRIC`.
-        report_split: split on which the final report compares the model with the baselines.
-        mask_rate: fraction of its bases that are masked, all as [MASK], for that comparison.
-        baseline_windows: training windows the baselines are fitted on, evenly spaced.
-    """
-
-    tables: dict[str, VariantTableConfig] = field(default_factory=dict)
-    report_split: str = "test"
-    mask_rate: Annotated[float, Ge(0.01), Le(0.99)] = 0.15
-    baseline_windows: PositiveInt = 50_000
-
-    def __post_init__(self) -> None:
-        for name in self.tables:
-            _check_plain("tables", name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,9 +178,3 @@ class Config:
                 f"evaluation.tables.{name} scores variants at masked positions, which "
                 f"objective.name '{objective}' never learns; leave it out ({name}: null)"
             )
-
-
-def _check_plain(key: str, name: str) -> None:
-    # It names files and metrics.
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError(f"{key}: '{name}' is not a plain name (letters, digits, . _ -)")
