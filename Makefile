@@ -30,7 +30,7 @@ start-kill: setup
 	  rmdir $$directory
 
 lint: setup
-	@ruff check . && ruff format --check . && mypy
+	@ruff check . && ruff format --check . && mypy && mypy benchmarks/*.py
 
 # Figures for benchmarks/LOG.md; run them alone on the machine.
 bench: bench-sequence bench-convert bench-data bench-train bench-start

@@ -5,6 +5,7 @@ python benchmarks/attention_rate.py --rounds 9
 
 import argparse
 import statistics
+from collections.abc import Callable
 
 import torch
 from measure import interleave
@@ -15,7 +16,7 @@ from glm_composer.models.attention import Resolved, attention
 SHAPES = [(16, 512, 2, 64, 64), (4, 512, 12, 64, 64), (8, 512, 4, 32, 20), (2, 2048, 4, 64, 128)]
 
 
-def make_call(shape: tuple[int, ...], dtype: torch.dtype, backend: Resolved):
+def make_call(shape: tuple[int, ...], dtype: torch.dtype, backend: Resolved) -> Callable[[], None]:
     batch, length, heads, width, window = shape
     torch.manual_seed(0)
     qkv = torch.randn(batch, length, 3, heads, width, dtype=dtype, requires_grad=True)

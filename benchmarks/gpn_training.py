@@ -3,6 +3,7 @@
 import functools
 import sys
 from pathlib import Path
+from typing import Any
 
 from gpn.ss import train
 from transformers import TrainerCallback
@@ -13,7 +14,14 @@ class TakeTurns(TrainerCallback):
     def __init__(self, steps: int):
         self.turns = Turns(steps)
 
-    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+    def on_log(
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         # With logging_steps = 1 after every step, before the next batch is fetched.
         if logs and "loss" in logs:
             self.turns.step(float(logs["loss"]))

@@ -12,11 +12,11 @@ import time
 import torch
 
 from glm_composer.config import Config
-from glm_composer.data.prepare import as_tensors
 from glm_composer.registry import optimizers
 from glm_composer.settings import load
 from glm_composer.training.build import build_model
-from glm_composer.training.data import training_data
+from glm_composer.training.data import evaluation_data, training_data
+from glm_composer.training.inputs import check_data
 
 # Name and peak rate in thousandths; beta2 as in the quick start.
 CANDIDATES = {
@@ -43,9 +43,9 @@ def compare(names: list[str], seed: int, steps: int, overrides: list[str]) -> No
         models[name] = build_model(each)
         steppers[name] = optimizers.get(each.optimizer.name)(each.optimizer, models[name])
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    batches = iter(training_data(config, config.data.window).dataloader)
+    batches = iter(training_data(config, check_data(config)).dataloader)
     for number in range(steps):
-        batch = as_tensors(next(batches))
+        batch = next(batches)
         for name, model in models.items():
             start = time.perf_counter()
             for group in steppers[name].param_groups:
@@ -64,7 +64,7 @@ def compare(names: list[str], seed: int, steps: int, overrides: list[str]) -> No
 @torch.inference_mode()
 def evaluate(model: torch.nn.Module, config: Config) -> float:
     model.eval()
-    batches = map(as_tensors, build._eval_data(config, config.data.window).dataloader)
+    batches = evaluation_data(config, check_data(config)).dataloader
     sums = sum(model(batch)["sums"].double() for batch in batches)
     return float(sums[0, 0] / sums[0, 1])
 

@@ -8,6 +8,7 @@ in the same rounds, are RESULTs of their own.
 
 import argparse
 import statistics
+from collections.abc import Callable
 
 import torch
 from measure import interleave, result
@@ -38,7 +39,9 @@ MODELS = {
 LENGTH = 512
 
 
-def make_step(model_overrides: list[str], precision: str, compiled: bool):
+def make_step(
+    model_overrides: list[str], precision: str, compiled: bool
+) -> tuple[Callable[[], None], int, list[float], int]:
     overrides = [*model_overrides, f"precision={precision}", f"compile={compiled}"]
     config = load(Config, "yamls/quickstart.yaml", overrides)
     torch.manual_seed(0)
@@ -53,7 +56,7 @@ def make_step(model_overrides: list[str], precision: str, compiled: bool):
         "soft_masked": torch.zeros(shape, dtype=torch.bool),
         "loss_weight": selected.float(),
     }
-    losses = []
+    losses: list[float] = []
 
     def step() -> None:
         loss = model(batch)["loss"]

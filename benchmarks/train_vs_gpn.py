@@ -123,8 +123,8 @@ def compare(name: str, here: Path, gpn_python: str, arguments: argparse.Namespac
         "gpn": Side(theirs, without, f"{here}/gpn.log"),
     }
     seconds = interleave(sides, arguments.rounds, warmup=WARMUP)
-    for side in sides.values():
-        side.close()
+    for child in sides.values():
+        child.close()
     for side, times in seconds.items():
         result(f"train.bytenet_{name}.{side}", times, BATCH * arguments.steps, "windows/s")
     ratios = [b / a for a, b in zip(seconds["ours"], seconds["gpn"], strict=True)]
