@@ -160,8 +160,6 @@ class _Loader(DataLoader):
         if device is not None:
             # A thread begins on the first device, whose memory is another rank's.
             torch.cuda.set_device(device)
-        # Of this thread alone: the cores are for the model.
-        torch.set_num_threads(1)
         yield from super().__iter__()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,19 @@ def test_preparing_later_is_preparing_ahead(split):
         assert ahead.keys() == later.keys()
         for name, value in ahead.items():
             assert torch.equal(later[name], value)
+
+
+def test_loading_leaves_the_number_of_threads_as_it_was(split):
+    """What one thread sets, torch takes over in every other that has not computed yet."""
+    found, before = [], torch.get_num_threads()
+
+    def use():
+        torch.set_num_threads(3)
+        list(train_loader(Shards(split), Loading(prepare=PREPARE, batch=48, seed=1)).dataloader)
+        found.append(torch.get_num_threads())
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    torch.set_num_threads(before)
+    assert found == [3]
