@@ -26,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 # How long a file that is changed under a running job may go unnoticed. A look takes 2 us a shard.
 _CHECK_S = 0.5
 _ATTEMPTS = 20
+_ASCII = 128
 # Where there is no limit of open files.
 _MOST_MAPS = 10_000
 
@@ -136,9 +137,22 @@ class Shards:
         if time.monotonic() >= self._next_check:
             self._check_maps()
         if self._cache is None:
-            return self._rows.gather(ids, self._starts, self._map)
-        self._warn_of_too_small_a_cache(self._cache, ids)
-        return self._rows.gather(ids, self._starts, self._map_used)
+            rows = self._rows.gather(ids, self._starts, self._map)
+        else:
+            self._warn_of_too_small_a_cache(self._cache, ids)
+            rows = self._rows.gather(ids, self._starts, self._map_used)
+        self._check_letters(ids, rows["sequence"])
+        return rows
+
+    def _check_letters(self, ids: Ids, sequence: NDArray[np.uint8]) -> None:
+        """Check that all letters are ASCII: `Prepare` has another use for the eighth bit."""
+        if sequence.size == 0 or sequence.max() < _ASCII:
+            return
+        row, place = np.argwhere(sequence >= _ASCII)[0]
+        raise UserError(
+            f"{self.path}: sample {ids[row]} is damaged: byte {sequence[row, place]} at position "
+            f"{place} of its sequence is no letter; look for the shard with `glm data verify`"
+        )
 
     @property
     def fetches(self) -> bool:

@@ -87,6 +87,9 @@ def attention(
     Returns:
         what `query` is like
     """
+    if query.shape[0] == 0:
+        # A batch of empty windows; or of none.
+        return query
     longest = query.shape[1] if packing is None else packing.longest
     if window is not None and window >= longest - 1:
         window = None

@@ -69,9 +69,11 @@ class GenomicModel(ComposerModel):
     def flops_per_batch(self, batch: dict[str, Tensor]) -> int:
         """FLOPs of a training step on this rank's batch; SpeedMonitor makes rates and MFU of it.
 
-        Of blanks too: they are computed.
+        Of blanks too: they are computed. Windows of several lengths all count as their mean.
         """
         rows, length = batch["input_ids"].shape
+        if "length" in batch:
+            length = round(float(batch["length"].double().mean()))
         if length not in self._flops:
             self._flops[length] = training_flops(self.model, length)
         return rows * self._flops[length]

@@ -297,3 +297,14 @@ def test_a_moved_dataset_keeps_its_order(split, tmp_path):
     moved = Path(shutil.copytree(split, tmp_path / "elsewhere"))
     ours = [batch["sequence"].tobytes() for batch in load(moved)]
     assert ours == [batch["sequence"].tobytes() for batch in load(split)]
+
+
+def test_a_damaged_letter_is_no_base(split, tmp_path):
+    """Its eighth bit must not be taken for anything else."""
+    moved = Path(shutil.copytree(split, tmp_path / "damaged"))
+    letters = Shards(split).gather(np.array([100]))["sequence"][0].tobytes()
+    damaged = bytes([letters[0] | 128]) + letters[1:]
+    for file in moved.glob("*.mds"):
+        file.write_bytes(file.read_bytes().replace(letters, damaged))
+    with pytest.raises(UserError, match=r"sample 100 is damaged: byte \d+ at position 0 .*verify"):
+        [batch["sequence"] for batch in load(moved)]

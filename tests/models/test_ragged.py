@@ -64,6 +64,13 @@ class TestRagged:
             # Sums over all positions, in another order.
             assert (got - want).norm() <= 1e-5 * want.norm()
 
+    def test_windows_may_all_be_empty(self, name: str) -> None:
+        model = build(name)
+        logits = model(torch.zeros(2, 40, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64))
+        assert logits.shape == (2, 40, 7)
+        assert logits.count_nonzero() == 0
+        logits.sum().backward()
+
     def test_no_gradient_goes_from_one_window_to_another(self, name: str) -> None:
         model = build(name)
         ids, lengths = ragged_ids(LENGTHS)

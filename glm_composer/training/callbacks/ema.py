@@ -14,9 +14,7 @@ import torch
 from composer.core import Callback, State
 from composer.loggers import Logger
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
-from glm_composer.errors import UserError
 from glm_composer.training.checkpoint_file import EMA_WEIGHTS
 from glm_composer.training.composer_model import GenomicModel
 
@@ -41,8 +39,6 @@ class EMA(Callback):
     def fit_start(self, state: State, logger: Logger) -> None:
         """Start from the weights, or go on from a checkpoint's average."""
         weights = {name: p.detach() for name, p in self._model.named_parameters()}
-        if any(isinstance(weight, DTensor) for weight in weights.values()):
-            raise UserError("ema.decay: weights that are sharded are not averaged; set it to null")
         self._average = {
             # A copy, or a tensor that was just read: never the weight itself.
             name: self._average[name].to(weight.device) if self._average else weight.clone()

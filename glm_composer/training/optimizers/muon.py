@@ -15,10 +15,8 @@ import torch
 from annotated_types import Ge, Lt
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.optim.adamw import adamw
 
-from glm_composer.errors import UserError
 from glm_composer.registry import optimizers
 from glm_composer.training.optimizers.groups import hidden_matrices, parameter_groups
 
@@ -109,11 +107,6 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _orthogonal_step(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        if any(isinstance(parameter, DTensor) for parameter in parameters):
-            # A matrix in parts has no singular values.
-            raise UserError(
-                "optimizer.name 'muon': needs whole weights, not sharded ones; use adamw"
-            )
         # Matrices of one shape go through the iterations together.
         by_shape: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
         for parameter in parameters:
