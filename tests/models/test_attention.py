@@ -94,7 +94,7 @@ def test_no_gradient_crosses_windows(window: int | None, backend: Resolved) -> N
     assert torch.autograd.grad(whole[11:23].square().sum(), inputs)[1][:11].count_nonzero() > 0
 
 
-def test_the_square_is_for_short_windows_in_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_square_is_for_short_windows_in_bf16() -> None:
     def products(dtype: torch.dtype, length: int) -> int:
         """Scores that a call keeps for its backward pass, by autograd's own hooks."""
         kept = []
