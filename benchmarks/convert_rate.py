@@ -24,7 +24,8 @@ from glm_composer.conversion.config import ConvertConfig
 from glm_composer.conversion.convert import convert
 from glm_composer.conversion.fetch import fetch
 from glm_composer.conversion.manifest import read_manifest
-from glm_composer.conversion.shards import ShardWriter, Table
+from glm_composer.conversion.shard_format import ShardFormat, Table
+from glm_composer.conversion.shards import ShardWriter
 from glm_composer.conversion.sources.package import HUMAN_CHR20
 from glm_composer.data.shards import Shards
 from glm_composer.settings import structure
@@ -134,7 +135,7 @@ def compare_with_stock(directory: Path, table: Table) -> None:
                 writer.write({name: row[name] for name in columns})
 
     def ours(path: Path) -> None:
-        writer = ShardWriter(path, LENGTH, SHARD_BYTES)
+        writer = ShardWriter(path, ShardFormat(length=LENGTH, shard_bytes=SHARD_BYTES))
         for first in range(0, len(table), 8192):
             writer.write(table[first : first + 8192])
         writer.finish()

@@ -99,12 +99,14 @@ class Windows:
         contig: names of their contigs [n].
         start: int64 [n], 0-based on the plus strand.
         strand: int8 [n], +1 or -1.
+        lengths: int64 [n], how many letters of each are real, before zeros; None for all.
     """
 
     sequence: Bytes
     contig: Sequence[str]
     start: NDArray[np.int64]
     strand: NDArray[np.int8]
+    lengths: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,11 @@ class WindowFile:
         assembly: name of what the windows were cut from; it qualifies their contigs.
         file: where they came from.
         split: split they belong to; None where `splits` decides by contig.
-        batches: returns a fresh iterator over its windows, in file order.
+        batches: returns a fresh iterator over its windows, in file order: all as long as the
+            first one, or, where a number is given, each of at most so many bases.
     """
 
     assembly: str
     file: SourceFile
     split: str | None
-    batches: Callable[[], Iterator[Windows]]
+    batches: Callable[[int | None], Iterator[Windows]]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Gt, Le
 from pydantic import NonNegativeInt, PositiveInt, StringConstraints
 
-from glm_composer.conversion.shards import HASHES, ShardFormat
+from glm_composer.conversion.shard_format import HASHES, ShardFormat
 from glm_composer.registry import sources, windowings
 from glm_composer.settings import named
 
@@ -110,6 +110,8 @@ class ConvertConfig:
         return ShardFormat(
             length=self.windows.length,
             shard_bytes=self.shard_bytes,
+            # Windowings that cannot do without one length lack it.
+            varying=getattr(self.windows, "varying", False),
             compression=self.compression,
             hashes=tuple(self.hashes),
         )

@@ -185,7 +185,8 @@ def _write_extras(
 
 def _report(manifest: Manifest) -> None:
     for split, count in manifest.splits.items():
-        bases = f"{count.windows:,} windows of {manifest.window_length:,} bases"
+        up_to = "" if count.bases == count.windows * manifest.window_length else "up to "
+        bases = f"{count.windows:,} windows of {up_to}{manifest.window_length:,} bases"
         _LOG.info("%s: %s, %.2f Mbp of genome", split, bases, count.covered / 1e6)
         left = (count.duplicates_within, count.duplicates_across, count.thinned)
         if any(left):

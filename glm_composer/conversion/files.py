@@ -60,7 +60,7 @@ def open_stream(path: Path) -> Iterator[BinaryIO]:
             with gzip.GzipFile(fileobj=raw) as gzipped:
                 yield cast(BinaryIO, gzipped)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise UserError(f"{path}: no such file; check the path in the yaml") from None
     except EOFError:
         raise UserError(
             f"{path}: truncated: the compressed stream ends early; fetch or write it again"
@@ -139,8 +139,11 @@ def explain_write_errors(target: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            hint = "free space and run it again: it goes on from its finished parts"
+        again = "and run it again: it goes on from its finished parts"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = f"free space {again}"
+        elif error.errno == errno.EFBIG:
+            hint = f"raise the limit of file sizes (ulimit -f) {again}"
         else:
             hint = "check 'out' and its permissions"
         raise UserError(

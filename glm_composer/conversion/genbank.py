@@ -78,7 +78,7 @@ def _texts(path: Path) -> Iterator[tuple[str, str, TextIO]]:
                     text = io.TextIOWrapper(raw, encoding="utf-8")
                     yield f"{path}:{member}", _stem(Path(member).name), text
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise UserError(f"{path}: no such file; check the path in the yaml") from None
     except (zipfile.BadZipFile, OSError) as error:
         raise UserError(
             f"{path}: damaged or truncated archive ({error}); fetch it again"

@@ -29,7 +29,7 @@ _BLOCK_BYTES = 1 << 20
 _BUCKET = 1 << 22
 
 
-def window_hashes(sequence: Bytes) -> Hashes:
+def window_hashes(sequence: Bytes, lengths: NDArray[np.int64] | None = None) -> Hashes:
     """Hash windows so that copies of one another, on either strand and in any case, hash alike.
 
     128 bits: the odds that any two of n different windows collide are about n**2 / 2**129, 4e-24
@@ -37,10 +37,17 @@ def window_hashes(sequence: Bytes) -> Hashes:
 
     Args:
         sequence: uint8 ASCII [n, length].
+        lengths: int64 [n], how many letters of each window count, where that varies.
 
     Returns:
         uint64 [n, 2]. Windows of different lengths can be told apart as well.
     """
+    if lengths is not None:
+        found = np.empty((len(sequence), 2), dtype=np.uint64)
+        for length in np.unique(lengths):
+            here = np.flatnonzero(lengths == length)
+            found[here] = window_hashes(sequence[here, :length])
+        return found
     n, length = sequence.shape
     out = np.empty((n, 2), dtype=np.uint64)
     rows = max(1, _BLOCK_BYTES // max(length, 1))

@@ -47,7 +47,7 @@ class SplitCounts:
 
     Attributes:
         windows: number of windows.
-        bases: windows x window length.
+        bases: of all windows together.
         soft_masked: lower-case bases among them.
         unknown: N and other IUPAC codes among them.
         covered: distinct genome positions among them (windows may overlap).
@@ -74,7 +74,7 @@ class Manifest:
     Attributes:
         format_version: of this layout.
         name: the dataset's name.
-        window_length: bases of every window.
+        window_length: bases of every window; of the longest there may be, where lengths vary.
         alphabet_hash: `sequence.ALPHABET_HASH` of the code that wrote it.
         code_version: version of this package that wrote it.
         created: UTC time, ISO 8601.
@@ -161,6 +161,7 @@ def locate(directory: str | Path, split: str, index: int) -> Locus:
     row = Shards(Path(directory) / split).gather(np.array([index]))[0]
     contig = manifest.contigs[row["contig"]]
     start = int(row["start"])
-    return Locus(
-        contig.assembly, contig.name, start, start + manifest.window_length, int(row["strand"])
-    )
+    # Rows of varying length tell it.
+    varies = "length" in (row.dtype.names or ())
+    end = start + int(row["length"] if varies else manifest.window_length)
+    return Locus(contig.assembly, contig.name, start, end, int(row["strand"]))

@@ -28,6 +28,7 @@ from glm_composer.conversion.selection import (
     thin,
 )
 from glm_composer.conversion.shards import ShardWriter
+from glm_composer.conversion.varying import window_lengths
 from glm_composer.errors import UserError
 from glm_composer.sequence import ALPHABET_HASH
 
@@ -44,7 +45,7 @@ def merge(
 ) -> manifests.Manifest:
     """Write shards and manifest of the dataset into an existing, empty directory.
 
-    Memory holds a byte a window (nine for ready windows), and some shards.
+    Memory holds a byte a window (9 for ready windows, 17 of varying length), and some shards.
 
     Args:
         config: what was converted.
@@ -62,8 +63,8 @@ def merge(
     counts = _leave_out(config, plan, parts, decisions)
     _check_splits(config, plan, parts, decisions)
     _count(parts, decisions, counts)
-    covered = _write_shards(config, plan, contigs, parts, decisions, directory, threads, advance)
-    manifest = _manifest(config, plan, contigs, counts, covered)
+    held = _write_shards(config, plan, contigs, parts, decisions, directory, threads, advance)
+    manifest = _manifest(config, plan, contigs, counts, held)
     manifests.write_manifest(directory, manifest)
     return manifest
 
@@ -164,21 +165,13 @@ def _write_shards(
     directory: Path,
     threads: int,
     advance: Callable[[int], None],
-) -> list[int]:
+) -> list[Coverage]:
     """Write the windows of every split in the order of the parts; return what they cover."""
     form = config.shard_format
-    covered = [Coverage(form.length, in_order=not plan.files) for _ in plan.splits]
+    covered = [Coverage(in_order=not plan.files) for _ in plan.splits]
     with ThreadPoolExecutor(threads) as pool:
         writers = [
-            ShardWriter(
-                directory / split,
-                form.length,
-                form.shard_bytes,
-                compression=form.compression,
-                hashes=form.hashes,
-                threads=pool,
-                most_ahead=threads + 1,
-            )
+            ShardWriter(directory / split, form, threads=pool, most_ahead=threads + 1)
             for split in plan.splits
         ]
         for each, numbers in zip(parts, contigs.numbers, strict=True):
@@ -188,12 +181,13 @@ def _write_shards(
                 wanted = here[place_in_part]
                 for index, (writer, count) in enumerate(zip(writers, covered, strict=True)):
                     mine = rows if (wanted == index).all() else rows[wanted == index]
-                    count.add(mine["contig"], mine["start"])
+                    lengths = window_lengths(mine["sequence"]) if form.varying else form.length
+                    count.add(mine["contig"], mine["start"], lengths)
                     writer.write(mine)
                 advance(len(rows))
         for writer in writers:
             writer.finish()
-    return [count.finish() for count in covered]
+    return covered
 
 
 def _manifest(
@@ -201,9 +195,8 @@ def _manifest(
     plan: Plan,
     contigs: Contigs,
     counts: dict[str, dict[str, int]],
-    covered: Sequence[int],
+    held: Sequence[Coverage],
 ) -> manifests.Manifest:
-    length = config.windows.length
     parameters = dataclasses.asdict(config)
     files = [(each.name, file) for each in plan.assemblies for file in each.files]
     files += [(each.assembly, each.file) for each in plan.files]
@@ -212,7 +205,7 @@ def _manifest(
     return manifests.Manifest(
         format_version=manifests.FORMAT_VERSION,
         name=config.name,
-        window_length=length,
+        window_length=config.windows.length,
         alphabet_hash=ALPHABET_HASH,
         code_version=__version__,
         created=_now().isoformat(timespec="seconds"),
@@ -232,10 +225,8 @@ def _manifest(
             for (assembly, name), size, split in table
         ],
         splits={
-            split: manifests.SplitCounts(
-                bases=count["windows"] * length, covered=distinct, **count
-            )
-            for (split, count), distinct in zip(counts.items(), covered, strict=True)
+            split: manifests.SplitCounts(bases=mine.bases, covered=mine.finish(), **count)
+            for (split, count), mine in zip(counts.items(), held, strict=True)
         },
     )
 

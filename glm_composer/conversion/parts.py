@@ -4,8 +4,8 @@ Parts are what a killed conversion finds again, and what the slices of an array 
 the merge. A part has its name only once it is whole; a checksum tells one that a crash of the
 machine has torn.
 
-Layout: rows (`shards.row_type`) [n], whose `contig` counts the part's own contigs; `FACT` [n]; a
-json of the `PartInfo`; its size, uint64.
+Layout: rows (`shard_format.row_type`) [n], whose `contig` counts the part's own contigs; `FACT`
+[n]; a json of the `PartInfo`; its size, uint64.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from glm_composer.conversion.shards import Table, row_type
+from glm_composer.conversion.shard_format import Table, row_type
 
 # What is decided by: the hashes of `leakage.window_hashes`, the part's contig, and counts of
 # lower-case bases and of those that are none of ACGT.

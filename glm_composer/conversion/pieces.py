@@ -13,15 +13,16 @@ from glm_composer.conversion.annotation import Transcript
 from glm_composer.conversion.assembly import Contig, WindowFile, Windows
 from glm_composer.conversion.leakage import window_hashes
 from glm_composer.conversion.parts import FACT, Facts, PartWriter
-from glm_composer.conversion.shards import Table, cut, row_type
+from glm_composer.conversion.shard_format import ShardFormat, Table, row_type
+from glm_composer.conversion.shards import cut
 from glm_composer.conversion.windowings import Windowing
 from glm_composer.conversion.windows import count_inside, find_letter_runs
 from glm_composer.errors import UserError
 from glm_composer.registry import windowings
 from glm_composer.sequence import IS_SOFT_MASKED, IS_UNKNOWN, look_up
 
-# Windows cut at a time: a few MiB, whatever the contig's length.
-_BLOCK = 8192
+# Windows cut at a time, and bases that they may have: a few MiB, whatever the contig's length.
+_BLOCK, _BLOCK_BASES = 8192, 1 << 23
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +69,12 @@ class FileTask:
 
     Attributes:
         file: where they are.
-        length: which length they must have.
+        form: tells which length they must have.
         pieces: the one piece.
     """
 
     file: WindowFile
-    length: int
+    form: ShardFormat
     pieces: tuple[Piece]
 
 
@@ -87,8 +88,9 @@ def make_parts(task: Task) -> Iterator[Piece]:
         UserError: what is wrong with the input.
     """
     if isinstance(task, FileTask):
-        with PartWriter(task.pieces[0].path, task.length) as part:
-            for batch in task.file.batches():
+        longest = task.form.length if task.form.varying else None
+        with PartWriter(task.pieces[0].path, task.form.length) as part:
+            for batch in task.file.batches(longest):
                 _write_batch(part, task, batch)
         yield task.pieces[0]
         return
@@ -135,43 +137,53 @@ def _write_contig(
     length = task.windows.length
     own = chosen.sequence is contig.sequence
     runs = contig.runs if own else find_letter_runs(chosen.sequence)
-    for first in range(0, len(chosen.starts), _BLOCK):
-        starts = chosen.starts[first : first + _BLOCK]
-        rows = cut(chosen.sequence, starts, length, contig=number, offset=contig.start)
-        part.write(
-            rows,
-            _facts(
-                rows,
-                count_inside(runs.soft_masked, starts, length),
-                count_inside(runs.unknown, starts, length),
-            ),
+    step = max(1, min(_BLOCK, _BLOCK_BASES // length))
+    for first in range(0, len(chosen.starts), step):
+        block = slice(first, first + step)
+        starts, lengths = chosen.starts[block], None
+        if chosen.lengths is not None:
+            lengths = chosen.lengths[block]
+        rows = cut(
+            chosen.sequence, starts, length, contig=number, offset=contig.start, lengths=lengths
         )
+        widths = length if lengths is None else lengths
+        soft_masked = count_inside(runs.soft_masked, starts, widths)
+        unknown = count_inside(runs.unknown, starts, widths)
+        part.write(rows, _facts(rows, soft_masked, unknown, lengths))
 
 
 def _write_batch(part: PartWriter, task: FileTask, batch: Windows) -> None:
-    found = batch.sequence.shape[1]
-    if found != task.length:
+    found, length = batch.sequence.shape[1], task.form.length
+    if batch.lengths is None and found != length:
         raise UserError(
             f"{task.file.file.file}: its windows have {found:,} bases, and 'windows.length' is "
-            f"{task.length:,}; set it to {found}"
+            f"{length:,}; set it to {found}"
         )
-    rows = np.empty(len(batch.sequence), dtype=row_type(task.length))
-    rows["sequence"] = batch.sequence
+    rows = np.zeros(len(batch.sequence), dtype=row_type(length))
+    rows["sequence"][:, :found] = batch.sequence
     rows["start"] = batch.start
     rows["strand"] = batch.strand
     names, index = np.unique(np.asarray(batch.contig), return_inverse=True)
     ends = np.zeros(len(names), dtype=np.int64)
-    np.maximum.at(ends, index, batch.start + task.length)
+    widths = length if batch.lengths is None else batch.lengths
+    np.maximum.at(ends, index, batch.start + widths)
     numbers = [part.contig(str(name), int(end)) for name, end in zip(names, ends, strict=True)]
     rows["contig"] = np.array(numbers, dtype=np.uint32)[index]
-    soft_masked = look_up(IS_SOFT_MASKED, batch.sequence).sum(axis=1)
-    unknown = look_up(IS_UNKNOWN, batch.sequence).sum(axis=1)
-    part.write(rows, _facts(rows, soft_masked, unknown))
+    soft_masked = look_up(IS_SOFT_MASKED, batch.sequence).sum(axis=1, dtype=np.int64)
+    unknown = look_up(IS_UNKNOWN, batch.sequence).sum(axis=1, dtype=np.int64)
+    if batch.lengths is not None:
+        unknown -= found - batch.lengths  # the zeros behind a window
+    part.write(rows, _facts(rows, soft_masked, unknown, batch.lengths))
 
 
-def _facts(rows: Table, soft_masked: NDArray[np.int64], unknown: NDArray[np.int64]) -> Facts:
+def _facts(
+    rows: Table,
+    soft_masked: NDArray[np.int64],
+    unknown: NDArray[np.int64],
+    lengths: NDArray[np.int64] | None,
+) -> Facts:
     facts = np.empty(len(rows), dtype=FACT)
-    facts["hash"] = window_hashes(rows["sequence"])
+    facts["hash"] = window_hashes(rows["sequence"], lengths)
     facts["contig"] = rows["contig"]
     facts["soft_masked"] = soft_masked
     facts["unknown"] = unknown

@@ -169,7 +169,7 @@ def make_tasks(config: ConvertConfig, plan: Plan, todo: Sequence[Piece]) -> list
     for number, pieces in by_source.items():
         source = plan.sources[number]
         if isinstance(source, WindowFile):
-            tasks.append(FileTask(file=source, length=config.windows.length, pieces=(pieces[0],)))
+            tasks.append(FileTask(file=source, form=config.shard_format, pieces=(pieces[0],)))
         elif source.only is None:
             tasks.append(_contig_task(config, plan, source, pieces))
         else:

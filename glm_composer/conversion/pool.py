@@ -26,6 +26,11 @@ def run(tasks: Sequence[Task], workers: int, done: Callable[[Piece], None]) -> N
         OSError: a part cannot be written.
     """
     size = sum(piece.size for task in tasks for piece in task.pieces)
+    if workers > 1 and len(tasks) == 1 and len(tasks[0].pieces) > 1 and size >= _WORTH_PROCESSES:
+        _LOG.info(
+            "one process only: this source can only be read from its beginning; gunzip the FASTA, "
+            "or make it a .2bit, for several"
+        )
     if min(workers, len(tasks)) > 1 and size >= _WORTH_PROCESSES and _can_travel(tasks[0]):
         _run_in_processes(tasks, min(workers, len(tasks)), done)
         return

@@ -62,62 +62,77 @@ class BadRow(Exception):
         self.row = row
 
 
-def to_windows(batch: Any, columns: Columns, length: int | None = None) -> Windows:
+def to_windows(
+    batch: Any, columns: Columns, length: int | None = None, longest: int | None = None
+) -> Windows:
     """Turn a batch of rows into windows.
 
     Args:
         batch: pyarrow Table or RecordBatch [n] with the columns `columns.needed`.
         columns: which column says what.
         length: bases of every window; None takes the first row's.
+        longest: lengths may vary instead, up to so many bases.
 
     Raises:
-        BadRow: the first row of what is wrong: an absent value, windows of unequal length, a
-            letter outside the IUPAC nucleotide codes, a place that is none or is not as long as
-            its window.
+        BadRow: the first row of what is wrong: an absent value, windows of unequal length (or
+            longer than `longest`), a letter outside the IUPAC nucleotide codes, a place that is
+            none or is not as long as its window.
     """
     import pyarrow as pa
     from pyarrow import compute as pc
 
+    strand = None
     values = {name: _plain(batch.column(name)) for name in columns.needed}
     for name, value in values.items():
         if value.null_count:
-            raise BadRow(_first(pc.is_null(value)), f"no value of '{name}'")
-    sequence = _letters(columns.seq, values[columns.seq], length)
-    size = sequence.shape[1]
+            raise BadRow(_first(pc.is_null(value)), f"no value of '{name}'; remove the row")
+    sequence, sizes = _letters(columns.seq, values[columns.seq], length, longest)
     if columns.contig is None:
-        ids = _text(columns.id, values[columns.id])
-        place = pc.extract_regex(ids, _PLACE)
-        if place.null_count:
-            row = _first(pc.is_null(place))
-            raise BadRow(row, f"'{columns.id}' = '{ids[row]}' is not contig:start-end")
-        contig, strand = place.field("contig"), place.field("strand")
-        start, end = (_integers(place.field(name)) for name in ("start", "end"))
-        spans = end - start + columns.first_base
-        if (spans != size).any():
-            row = _first(spans != size)
-            raise BadRow(
-                row, f"'{columns.id}' = '{ids[row]}' spans {spans[row]} bases, not {size}"
-            )
+        contig, start, strand = _places(columns, values[columns.id], sizes)
     else:
         contig = _text(columns.contig, values[columns.contig])
         try:
             start = _integers(values[str(columns.start)])
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             raise BadRow(0, f"'{columns.start}' is not a column of whole numbers") from None
-        strand = None
     start = start - columns.first_base
     if (start < 0).any():
         row = _first(start < 0)
         raise BadRow(row, f"start {start[row] + columns.first_base} lies before the contig")
     if columns.strand is not None:
         strand = _text(columns.strand, values[columns.strand])
-    return Windows(sequence, contig.to_pylist(), start, _strands(strand, len(start)))
+    lengths = None if longest is None else sizes
+    return Windows(sequence, contig.to_pylist(), start, _strands(strand, len(start)), lengths)
+
+
+def _places(columns: Columns, column: Any, sizes: NDArray[np.int64]) -> tuple[Any, Any, Any]:
+    """Contig, start and strand of rows by their ids, which span `sizes` bases."""
+    from pyarrow import compute as pc
+
+    ids = _text(columns.id, column)
+    place = pc.extract_regex(ids, _PLACE)
+    if place.null_count:
+        row = _first(pc.is_null(place))
+        raise BadRow(row, f"'{columns.id}' = '{ids[row]}' is not contig:start-end")
+    start, end = (_integers(place.field(name)) for name in ("start", "end"))
+    spans = end - start + columns.first_base
+    if (spans != sizes).any():
+        row = _first(spans != sizes)
+        raise BadRow(
+            row, f"'{columns.id}' = '{ids[row]}' spans {spans[row]} bases, not {sizes[row]}"
+        )
+    return place.field("contig"), start, place.field("strand")
 
 
 def rows_of(
-    batches: Iterable[Any], columns: Columns, length: int | None = None
+    batches: Iterable[Any],
+    columns: Columns,
+    length: int | None = None,
+    longest: int | None = None,
 ) -> Iterator[Windows]:
     """Turn batches into windows of one length, the first row's where none is given.
+
+    With `longest` lengths may vary, up to so many bases.
 
     Raises:
         BadRow: as `to_windows`; `row` counts from the first batch.
@@ -127,10 +142,12 @@ def rows_of(
         if not batch.num_rows:
             continue
         try:
-            windows = to_windows(batch, columns, length)
+            windows = to_windows(batch, columns, length, longest)
         except BadRow as bad:
             raise BadRow(before + bad.row, str(bad)) from None
-        length, before = windows.sequence.shape[1], before + batch.num_rows
+        before += batch.num_rows
+        if longest is None:
+            length = windows.sequence.shape[1]
         yield windows
 
 
@@ -145,8 +162,13 @@ def _plain(column: Any) -> Any:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def _letters(name: str, column: Any, length: int | None) -> Bytes:
-    """Return the letters [n, length] of a text column, a view of its buffer."""
+def _letters(
+    name: str, column: Any, length: int | None, longest: int | None
+) -> tuple[Bytes, NDArray[np.int64]]:
+    """Return the letters [n, length] of a text column, and how many there are in each row.
+
+    A view of the column's buffer; with `longest` a copy, with zeros behind shorter rows.
+    """
     import pyarrow as pa
 
     try:
@@ -156,22 +178,30 @@ def _letters(name: str, column: Any, length: int | None) -> Bytes:
     ends = np.frombuffer(text.buffers()[1], dtype=np.int64)[text.offset :][: len(text) + 1]
     sizes = np.diff(ends)
     size = int(sizes[0]) if length is None else length
-    if (sizes != size).any():
+    if longest is None and (sizes != size).any():
         row = _first(sizes != size)
-        raise BadRow(row, f"'{name}' holds {sizes[row]} bases, the rows before it {size}")
-    if not size:
-        raise BadRow(0, f"'{name}' is empty")
-    data = np.frombuffer(text.buffers()[2], dtype=np.uint8)
-    letters = data[ends[0] : ends[-1]].reshape(len(text), size)
-    valid = is_iupac(letters)
+        held = f"'{name}' holds {sizes[row]} bases, the rows before it {size}"
+        raise BadRow(row, f"{held}; windows.varying=true keeps windows of several lengths")
+    if not sizes.all():
+        raise BadRow(_first(sizes == 0), f"'{name}' is empty; remove the row")
+    if longest is not None and (sizes > longest).any():
+        held = f"'{name}' holds {sizes.max():,} bases, more than 'windows.length' ({longest:,})"
+        raise BadRow(int(sizes.argmax()), f"{held}; raise it, or remove the row")
+    data = np.frombuffer(text.buffers()[2], dtype=np.uint8)[ends[0] : ends[-1]]
+    valid = is_iupac(data)
     if not valid.all():
-        row, at = (int(index) for index in np.unravel_index(np.argmin(valid), valid.shape))
+        at = int(np.argmin(valid))
+        row = int(np.searchsorted(ends - ends[0], at, side="right")) - 1
         raise BadRow(
             row,
-            f"'{name}' holds {chr(letters[row, at])!r} at base {at + 1}, not an IUPAC nucleotide "
-            "code",
+            f"'{name}' holds {chr(data[at])!r} at base {at - (ends[row] - ends[0]) + 1}, not an "
+            "IUPAC nucleotide code",
         )
-    return letters
+    if longest is None:
+        return data.reshape(len(text), size), sizes
+    letters = np.zeros((len(text), int(sizes.max())), dtype=np.uint8)
+    letters[np.arange(letters.shape[1]) < sizes[:, None]] = data
+    return letters, sizes
 
 
 def _text(name: str, column: Any) -> Any:
@@ -191,11 +221,7 @@ def _text(name: str, column: Any) -> Any:
 
 
 def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return value.decode(errors="ignore").encode() == value
 
 
 def _integers(column: Any) -> NDArray[np.int64]:

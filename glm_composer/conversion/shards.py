@@ -9,7 +9,8 @@ same, shard for shard and index for index; tests/conversion/test_shards.py holds
 With compression a shard's file is that layout, compressed as a whole; the index tells both sizes.
 
 Layout of a shard (MDS version 2, little-endian): uint32 rows n; uint32 offsets [n + 1] from the
-start of the file; a json of the columns; n rows. Columns lie in order of their names.
+start of the file; a json of the columns; n rows. Columns lie in order of their names. Rows of
+windows of varying length: `varying.py`.
 """
 
 import hashlib
@@ -17,7 +18,6 @@ import json
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,64 +26,19 @@ import xxhash
 from numpy.typing import NDArray
 
 from glm_composer.conversion.files import sync, write_durably
+from glm_composer.conversion.shard_format import ShardFormat, Table, row_type
+from glm_composer.conversion.varying import VaryingBuffer
 from glm_composer.sequence import Bytes
-
-Table = NDArray[np.void]
-
-HASHES = ("md5", "sha1", "sha256", "xxh128", "xxh3_64", "xxh64")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShardFormat:
-    """How windows of one split lie on the disk.
-
-    Attributes:
-        length: window length in bases.
-        shard_bytes: upper bound of a shard's size before compression, below 4 GiB (offsets are
-            uint32).
-        compression: None, "zstd", or "zstd:LEVEL".
-        hashes: names of the hashes of every shard file in the index, sorted, out of `HASHES`.
-    """
-
-    length: int
-    shard_bytes: int
-    compression: str | None = None
-    hashes: tuple[str, ...] = ()
-
-    def columns(self) -> dict[str, Any]:
-        """Return the description of the rows, as headers and index hold it."""
-        fields = row_type(self.length)
-        return {
-            "version": 2,
-            "format": "mds",
-            "compression": self.compression,
-            "hashes": list(self.hashes),
-            "size_limit": self.shard_bytes,
-            "column_names": list(fields.names or ()),
-            "column_encodings": ["uint32", f"ndarray:uint8:{self.length}", "int64", "int8"],
-            "column_sizes": [fields[name].itemsize for name in fields.names or ()],
-        }
-
-    def rows_per_shard(self) -> int:
-        """Return how many windows fit into a shard (may be 0)."""
-        config = json.dumps(self.columns(), sort_keys=True)
-        row_bytes = row_type(self.length).itemsize
-        return (self.shard_bytes - 8 - len(config)) // (row_bytes + 4)
-
-
-def row_type(length: int) -> np.dtype[np.void]:
-    """Return the packed dtype of one window of `length` bases, as it lies in a shard.
-
-    Fields: `contig` uint32, index into the manifest's contigs; `sequence` uint8 [length], ASCII,
-    lower case = soft-masked; `start` int64, 0-based; `strand` int8, +1 or -1.
-    """
-    return np.dtype(
-        [("contig", "<u4"), ("sequence", "u1", (length,)), ("start", "<i8"), ("strand", "i1")]
-    )
 
 
 def cut(
-    sequence: Bytes, starts: NDArray[np.int64], length: int, *, contig: int, offset: int = 0
+    sequence: Bytes,
+    starts: NDArray[np.int64],
+    length: int,
+    *,
+    contig: int,
+    offset: int = 0,
+    lengths: NDArray[np.int64] | None = None,
 ) -> Table:
     """Cut plus-strand windows out of a sequence into a table [n].
 
@@ -93,12 +48,17 @@ def cut(
         length: window length.
         contig: index of the contig in the manifest.
         offset: position on the contig of the sequence's first base.
+        lengths: int64 [n], of each window, at most `length`, where they vary.
     """
     table = np.empty(len(starts), dtype=row_type(length))
     table["contig"] = contig
     table["start"] = starts + offset
     table["strand"] = 1
-    if len(starts):
+    if lengths is not None:
+        steps = np.arange(length, dtype=np.int32)
+        places = np.minimum(starts[:, None] + steps, len(sequence) - 1)
+        table["sequence"] = sequence[places] * (steps < lengths[:, None])
+    elif len(starts):
         views = np.lib.stride_tricks.sliding_window_view(sequence, length)
         table["sequence"] = views[starts]
     return table
@@ -109,10 +69,7 @@ class ShardWriter:
 
     Args:
         directory: where to write; created, must not exist.
-        length: window length in bases.
-        shard_bytes: as in `ShardFormat`.
-        compression: as in `ShardFormat`.
-        hashes: as in `ShardFormat`.
+        form: how shards are written.
         threads: where shards are hashed, compressed and written; here and now where not given.
         most_ahead: how many shards may wait for `threads`.
     """
@@ -120,23 +77,19 @@ class ShardWriter:
     def __init__(
         self,
         directory: Path,
-        length: int,
-        shard_bytes: int,
+        form: ShardFormat,
         *,
-        compression: str | None = None,
-        hashes: Sequence[str] = (),
         threads: Executor | None = None,
         most_ahead: int = 2,
     ):
         self.directory = directory
-        self._form = ShardFormat(
-            length=length, shard_bytes=shard_bytes, compression=compression, hashes=tuple(hashes)
-        )
+        self._form = form
         self._threads = threads
         self._most_ahead = most_ahead
         self.rows_per_shard = self._form.rows_per_shard()
         self._entries: list[dict[str, Any]] = []
-        self._ahead: deque[tuple[Future[dict[str, Any]], Table]] = deque()
+        self._ahead: deque[tuple[Future[dict[str, Any]], Table | None]] = deque()
+        self._varying = VaryingBuffer(form.room()) if form.varying else None
         # Used again and again: fresh memory costs the kernel more time than the rows cost us.
         self._free: list[Table] = []
         self._rows = self._new_buffer()
@@ -146,6 +99,10 @@ class ShardWriter:
 
     def write(self, table: Table) -> None:
         """Append a table [n] of the `row_type`; whole shards go to disk at once."""
+        if self._varying is not None:
+            for sizes, body in self._varying.add(table):
+                self._submit(sizes, body)
+            return
         done = 0
         while done < len(table):
             room = min(self.rows_per_shard - self._filled, len(table) - done)
@@ -157,7 +114,11 @@ class ShardWriter:
 
     def finish(self) -> None:
         """Write what is left and the index; the writer is then used up."""
-        if self._filled:
+        if self._varying is not None:
+            sizes, body = self._varying.rest()
+            if len(sizes):
+                self._submit(sizes, body)
+        elif self._filled:
             self._flush()
         while self._ahead:
             self._collect()
@@ -166,36 +127,54 @@ class ShardWriter:
         sync(self.directory)
 
     def _flush(self) -> None:
-        work = (self.directory, self._count, self._rows[: self._filled], self._form)
+        rows, self._filled = self._rows[: self._filled], 0
+        sizes = np.full(len(rows), rows.itemsize)
+        self._submit(sizes, [rows.view(np.uint8)], self._rows)
+        if self._threads is not None:
+            self._rows = self._free.pop() if self._free else self._new_buffer()
+
+    def _submit(
+        self, sizes: NDArray[np.int64], body: list[Bytes], buffer: Table | None = None
+    ) -> None:
+        work = (self.directory, self._count, sizes, body, self._form)
         self._count += 1
-        self._filled = 0
         if self._threads is None:
             self._entries.append(_write_shard(*work))
             return
-        self._ahead.append((self._threads.submit(_write_shard, *work), self._rows))
+        self._ahead.append((self._threads.submit(_write_shard, *work), buffer))
         while len(self._ahead) > self._most_ahead:
             self._collect()
-        self._rows = self._free.pop() if self._free else self._new_buffer()
 
     def _collect(self) -> None:
         future, buffer = self._ahead.popleft()
         self._entries.append(future.result())
-        self._free.append(buffer)
+        if buffer is not None:
+            self._free.append(buffer)
 
     def _new_buffer(self) -> Table:
-        return np.empty(self.rows_per_shard, dtype=row_type(self._form.length))
+        rows = 0 if self._form.varying else self.rows_per_shard
+        return np.empty(rows, dtype=row_type(self._form.length))
 
 
-def _write_shard(directory: Path, number: int, rows: Table, form: ShardFormat) -> dict[str, Any]:
-    """Write one shard's file and return its entry in the index."""
+def _write_shard(
+    directory: Path,
+    number: int,
+    sizes: NDArray[np.int64],
+    body: list[Bytes],
+    form: ShardFormat,
+) -> dict[str, Any]:
+    """Write one shard's file and return its entry in the index.
+
+    Rows are given as the bytes each takes, [n], and all of these bytes in some pieces.
+    """
     columns = form.columns()
     config = json.dumps(columns, sort_keys=True).encode()
-    header = 4 + 4 * (len(rows) + 1) + len(config)
-    offsets = header + rows.itemsize * np.arange(len(rows) + 1, dtype=np.int64)
-    head = np.uint32(len(rows)).tobytes() + offsets.astype("<u4").tobytes() + config
-    raw = (head, rows.view(np.uint8).data)
+    header = 4 + 4 * (len(sizes) + 1) + len(config)
+    offsets = header + np.concatenate(([0], np.cumsum(sizes)))
+    head = np.uint32(len(sizes)).tobytes() + offsets.astype("<u4").tobytes() + config
+    raw: tuple[bytes | memoryview, ...] = (head, *(piece.data for piece in body))
     name = f"shard.{number:05}.mds"
-    entry = {"samples": len(rows), "raw_data": _describe(name, raw, form), **columns}
+    entry = {"samples": len(sizes), "raw_data": _describe(name, raw, form), **columns}
     if form.compression is None:
         write_durably(directory / name, *raw)
         return {**entry, "zip_data": None}

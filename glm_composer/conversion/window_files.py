@@ -17,10 +17,10 @@ from glm_composer.conversion.ready_windows import BadRow, Columns, rows_of
 from glm_composer.errors import UserError
 
 _BLOCK = 1 << 22
-_ROWS = 8192
+_ROWS, _BASES = 8192, 1 << 23
 
 
-def reader_of(path: Path) -> Callable[[Path, Columns], Iterator[Windows]]:
+def reader_of(path: Path) -> Callable[..., Iterator[Windows]]:
     """Return the reader of a file by its suffix, or raise a UserError."""
     name = path.name.removesuffix(".gz").removesuffix(".zst")
     if path.name.endswith(".parquet"):
@@ -30,33 +30,57 @@ def reader_of(path: Path) -> Callable[[Path, Columns], Iterator[Windows]]:
     raise UserError(f"{path}: unknown format; use .parquet, or .jsonl, plain, .gz or .zst")
 
 
-def read_jsonl(path: Path, columns: Columns) -> Iterator[Windows]:
+def rows_at_once(longest: int | None) -> int:
+    """Return how many rows to read at a time where shorter windows are filled up to `longest`."""
+    return _ROWS if longest is None else max(1, min(_ROWS, _BASES // longest))
+
+
+def read_jsonl(
+    path: Path, columns: Columns, longest: int | None = None, rows: int | None = None
+) -> Iterator[Windows]:
     """Yield the windows of a JSONL file: one object a line; blank lines are allowed.
+
+    Args:
+        path: of the file.
+        columns: which column says what.
+        longest: windows may vary in length, up to so many bases.
+        rows: at most so many at a time; as `rows_at_once` where not given.
 
     Raises:
         UserError: naming the file and the line: no such column, or what `to_windows` finds wrong;
             an empty, cut or damaged file.
     """
     with open_stream(path) as stream:
-        line, length = 1, None
+        line, length, seen = 1, None, False
         for block in _blocks(path, stream):
             if line == 1:
                 block = block.removeprefix(codecs.BOM_UTF8)
             table = _parse(path, columns, block, line) if block.strip() else None
             try:
-                for windows in rows_of(table.to_batches(_ROWS) if table else (), columns, length):
-                    length = windows.sequence.shape[1]
+                batches = table.to_batches(rows or rows_at_once(longest)) if table else ()
+                for windows in rows_of(batches, columns, length, longest):
+                    seen = True
+                    if longest is None:
+                        length = windows.sequence.shape[1]
                     yield windows
             except BadRow as bad:
                 number = line + _filled(block)[bad.row]
                 raise UserError(f"{path}, line {number}: {bad}") from None
             line += block.count(b"\n")
-    if length is None:
+    if not seen:
         raise UserError(f"{path}: no window in the file; remove it, or write it again")
 
 
-def read_parquet(path: Path, columns: Columns) -> Iterator[Windows]:
+def read_parquet(
+    path: Path, columns: Columns, longest: int | None = None, rows: int | None = None
+) -> Iterator[Windows]:
     """Yield the windows of a Parquet file.
+
+    Args:
+        path: of the file.
+        columns: which column says what.
+        longest: windows may vary in length, up to so many bases.
+        rows: at most so many at a time; as `rows_at_once` where not given.
 
     Raises:
         UserError: naming the file and the row, from 1: no such column, or what `to_windows` finds
@@ -70,11 +94,12 @@ def read_parquet(path: Path, columns: Columns) -> Iterator[Windows]:
             missing(str(path), columns, file.schema_arrow.names)
             if not file.metadata.num_rows:
                 raise UserError(f"{path}: no window in the file; remove it, or write it again")
-            yield from rows_of(file.iter_batches(_ROWS, columns=columns.needed), columns)
+            batches = file.iter_batches(rows or rows_at_once(longest), columns=columns.needed)
+            yield from rows_of(batches, columns, longest=longest)
     except BadRow as bad:
         raise UserError(f"{path}, row {bad.row + 1}: {bad}") from None
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise UserError(f"{path}: no such file; check the path in the yaml") from None
     except (pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(

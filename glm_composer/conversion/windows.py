@@ -84,6 +84,20 @@ def tile(intervals: Intervals, width: int, stride: int) -> Positions:
     return np.repeat(intervals[:, 0], counts) + stride * ranks
 
 
+def divide(intervals: Intervals, most: int) -> tuple[Positions, NDArray[np.int64]]:
+    """Cut intervals [n, 2] longer than `most` into as few equal parts as it takes.
+
+    Returns:
+        Starts and lengths of the parts, int64 [k] each; those of one interval differ by at most 1.
+    """
+    sizes = intervals[:, 1] - intervals[:, 0]
+    counts = -(-sizes // most)
+    ranks = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    sizes, begins, counts = (np.repeat(a, counts) for a in (sizes, intervals[:, 0], counts))
+    firsts = sizes * ranks // counts
+    return begins + firsts, sizes * (ranks + 1) // counts - firsts
+
+
 def find_runs(mask: NDArray[np.bool_]) -> Intervals:
     """Return the maximal runs of true values of mask [length] as disjoint intervals [n, 2]."""
     edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
@@ -124,7 +138,9 @@ def find_letter_runs(sequence: Bytes) -> LetterRuns:
     return LetterRuns(soft_masked=merge(runs[labels & 1 > 0]), unknown=merge(runs[labels & 2 > 0]))
 
 
-def count_inside(intervals: Intervals, starts: Positions, width: int) -> NDArray[np.int64]:
+def count_inside(
+    intervals: Intervals, starts: Positions, width: int | NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Return how many positions of each window [start, start + width) lie in disjoint intervals.
 
     Costs n log m for n windows [n] and m intervals [m, 2], whatever their lengths.

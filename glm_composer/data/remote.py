@@ -78,7 +78,7 @@ class Remote:
                 if attempt == self.attempts:
                     raise UserError(
                         f"{source}: cannot be fetched: {attempt} attempts failed, the last with: "
-                        f"{_brief(error)}"
+                        f"{_brief(error)}; check the address, its endpoint and the network"
                     ) from None
                 # Many ranks fail at the same moment; they should not come back at the same one.
                 wait = _FIRST_WAIT_S * 2 ** (attempt - 1) * _JITTER.uniform(0.75, 1.25)

@@ -8,7 +8,7 @@ import logging
 import resource
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +43,9 @@ class Shards:
             another directory, ...).
         cache_limit: bytes that decompressed or fetched shards may take in `path`; then the least
             recently used make room. None for no limit.
-        validate_hash: compare every shard with the hashes in the index when it is first read.
-            What is fetched or decompressed is compared in any case, where the index has hashes.
+        validate_hash: compare every shard with the hashes in the index when it is first read;
+            "auto" does so where the index has hashes. What is fetched or decompressed is compared
+            in any case, where it has.
         download_retry: attempts to fetch a file, with growing pauses.
         download_timeout: seconds without an answer after which an attempt has failed.
 
@@ -65,7 +66,7 @@ class Shards:
         *,
         remote: str | None = None,
         cache_limit: int | None = None,
-        validate_hash: bool = False,
+        validate_hash: bool | Literal["auto"] = False,
         download_retry: int = 7,
         download_timeout: float = 60.0,
     ):
@@ -81,8 +82,8 @@ class Shards:
         self.counts = np.array([shard.samples for shard in index.shards], dtype=np.int64)
         self.fingerprint = index.fingerprint
         self._starts = np.concatenate([[0], np.cumsum(self.counts)])
-        self._validate = validate_hash
-        if validate_hash and not all(shard.raw.hashes for shard in index.shards):
+        self._validate = bool(validate_hash)
+        if validate_hash is True and not all(shard.raw.hashes for shard in index.shards):
             raise UserError(
                 f"{path / FILE_NAME}: has no hashes that validate_hash could compare; convert the "
                 f"dataset with hashes, or leave validate_hash out"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glm_composer.conversion.manifest import read_manifest
-from glm_composer.data_tools.rows import Split, open_splits, show
+from glm_composer.data_tools.rows import Split, letters, open_splits, show
 from glm_composer.data_tools.window import (
     KEPT,
     MASKED,
@@ -34,7 +34,9 @@ def overview(directory: Path) -> Iterator[str]:
     """
     splits = open_splits(directory)
     manifest = next(iter(splits.values())).manifest
-    yield f"{manifest.name}: windows of {manifest.window_length:,} bases"
+    varies = any(split.shards.length is None for split in splits.values())
+    up_to = "up to " if varies else ""
+    yield f"{manifest.name}: windows of {up_to}{manifest.window_length:,} bases"
     yield f"made {manifest.created} by glm_composer {manifest.code_version}"
     for source in manifest.sources[:_SHOWN]:
         package = " ".join(filter(None, (source.package, source.version)))
@@ -68,12 +70,12 @@ def describe_window(
     """
     split = _open_split(directory, name)
     row = split.shards.gather(np.array([sample]))[0]
-    locus, sequence = split.locus(row), row["sequence"]
+    locus, sequence = split.locus(row), letters(row)
     yield f"{name} {sample:,} of {len(split.shards):,}: {show(locus)}, 0-based, half-open"
     yield _composition(sequence)
     view = as_stored(sequence)
     if prepare is not None:
-        view = as_prepared(sequence, sample, epoch, prepare)
+        view = as_prepared(sequence, sample, epoch, prepare, split.shards.length is None)
         yield _corruption(view, epoch, prepare)
     yield ""
     for bases, marks in lines(view, locus):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from glm_composer.data_tools.kmers import K
 from glm_composer.data_tools.near_duplicates import Nearest, find_nearest, scale_for
 from glm_composer.data_tools.pairs import compare
 from glm_composer.data_tools.progress import windows_bar
-from glm_composer.data_tools.rows import Advance, Split, open_splits, show
+from glm_composer.data_tools.rows import Advance, Split, letters, open_splits, show
 from glm_composer.errors import UserError
 
 # Of copies that differ in 1, 5 and 10% of their bases, 0.1 finds 100, 100 and 92%.
@@ -177,14 +178,19 @@ def _compare_split(
 
 def _count_copies(split: Split, train: Split, advance: Advance) -> int:
     # One half of a hash: odds of a false copy are 1 to a million for 10**13 pairs.
-    held_out = np.concatenate([window_hashes(rows["sequence"])[:, 0] for rows in split.blocks()])
+    held_out = np.concatenate([_hashes(rows) for rows in split.blocks()])
     distinct, counts = np.unique(held_out, return_counts=True)
     seen = np.zeros(len(distinct), dtype=bool)
     for rows in train.blocks(advance=advance):
-        hashes = window_hashes(rows["sequence"])[:, 0]
+        hashes = _hashes(rows)
         place = np.minimum(np.searchsorted(distinct, hashes), len(distinct) - 1)
         seen[place[distinct[place] == hashes]] = True
     return int(counts[seen].sum())
+
+
+def _hashes(rows: NDArray[Any]) -> NDArray[np.uint64]:
+    lengths = rows["length"] if "length" in (rows.dtype.names or ()) else None
+    return window_hashes(rows["sequence"], lengths)[:, 0]
 
 
 def _worst_pairs(split: Split, train: Split, nearest: Nearest, pairs: int) -> list[WorstPair]:
@@ -193,7 +199,7 @@ def _worst_pairs(split: Split, train: Split, nearest: Nearest, pairs: int) -> li
     ours, theirs = split.shards.gather(chosen), train.shards.gather(nearest.train[chosen])
     found = []
     for window, our, their in zip(chosen.tolist(), ours, theirs, strict=True):
-        likeness = compare(our["sequence"], their["sequence"])
+        likeness = compare(letters(our), letters(their))
         found.append(
             WorstPair(
                 held_out=show(split.locus(our)),

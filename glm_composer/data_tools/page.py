@@ -36,11 +36,15 @@ def page(manifest: Manifest, stats: Stats | None, leakage: Leakage | None) -> st
         tag(
             "header",
             tag("h1", f"Dataset {manifest.name}"),
-            tag("p", f"windows of {manifest.window_length:,} bases · {made}"),
+            tag("p", f"windows of {_lengths(manifest, stats)} · {made}"),
         ),
         _stats_section(stats) if stats is not None else None,
         _leakage_section(leakage) if leakage is not None else None,
     )
+
+
+def _lengths(manifest: Manifest, stats: Stats | None) -> str:
+    return stats.lengths if stats is not None else f"{manifest.window_length:,} bases"
 
 
 def _stats_section(stats: Stats) -> Markup:
@@ -69,6 +73,15 @@ def _stats_section(stats: Stats) -> Markup:
                 "soft-masked, %",
                 "Windows of each split by their share of lower-case letters.",
             ),
+            _spread(
+                stats,
+                "length",
+                "Lengths of windows",
+                f"bases, % of {stats.window_length:,}",
+                "Windows of each split by their length.",
+            )
+            if stats.varies
+            else None,
         ),
         _groups("species", stats.species, stats),
         _groups("assembly", stats.assemblies, stats),

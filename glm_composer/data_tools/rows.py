@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from glm_composer.conversion.manifest import Locus, Manifest, read_manifest
 from glm_composer.data.shards import Shards
 from glm_composer.errors import UserError
+from glm_composer.sequence import Bytes
 
 # Bases of a block: what stays in a core's cache is worked on several times faster.
 _BLOCK_BASES = 1 << 17
@@ -66,20 +67,37 @@ class Split:
             )
         contig = self.manifest.contigs[int(row["contig"])]
         start = int(row["start"])
-        end = start + self.manifest.window_length
+        end = start + len(letters(row))
         return Locus(contig.assembly, contig.name, start, end, int(row["strand"]))
+
+
+def lengths_of(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """Bases int64 [n] of windows [n], which rows of varying length tell themselves."""
+    if "length" in (rows.dtype.names or ()):
+        return rows["length"]
+    return np.full(len(rows), rows["sequence"].shape[1], dtype=np.int64)
+
+
+def letters(row: NDArray[Any]) -> Bytes:
+    """Letters uint8 ASCII [length] of one window, without what fills up a shorter one."""
+    varies = "length" in (row.dtype.names or ())
+    return row["sequence"][: int(row["length"])] if varies else row["sequence"]
 
 
 def open_splits(directory: Path) -> dict[str, Split]:
     """Open the splits of a dataset, in the manifest's order.
 
     Raises:
-        UserError: there is no dataset, or its manifest or an index cannot be read.
+        UserError: there is no dataset, or its manifest or an index cannot be read; later, when a
+            shard is first read, that its hash is another one.
     """
     manifest = read_manifest(directory)
     if not manifest.splits:
         raise UserError(f"{directory}: its manifest has no splits")
-    return {name: Split(name, Shards(directory / name), manifest) for name in manifest.splits}
+    return {
+        name: Split(name, Shards(directory / name, validate_hash="auto"), manifest)
+        for name in manifest.splits
+    }
 
 
 def show(locus: Locus) -> str:

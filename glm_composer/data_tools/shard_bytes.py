@@ -2,22 +2,58 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glm_composer.data.index import DamagedFile, StoredFile, check_hashes
-from glm_composer.data.rows import column_type
+from glm_composer.data.columns import column_type, sequence_length
+from glm_composer.data.index import DamagedFile, Index, StoredFile, check_hashes
+from glm_composer.data.rows import FixedRows, MappedShard, VaryingRows
 from glm_composer.data.unpack import unpack
 from glm_composer.data_tools.defects import Findings
 from glm_composer.errors import UserError
 from glm_composer.sequence import Bytes
 
+# Rows of a block, and bytes that they may take.
+_BLOCK, _BLOCK_BYTES = 8192, 1 << 26
 
-def read_shard(split: Path, shard: dict[str, Any], findings: Findings) -> NDArray[Any] | None:
+
+@dataclass(frozen=True)
+class ShardRows:
+    """The rows of a shard whose header is in order.
+
+    Attributes:
+        names: of the columns.
+        length: bases of every `sequence`; None where that varies.
+        count: of rows.
+    """
+
+    names: tuple[str, ...]
+    length: int | None
+    count: int
+    _layout: FixedRows | VaryingRows
+    _shard: MappedShard
+
+    def blocks(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield the number of a first row, and rows [n] from there on, as `Shards.gather` does.
+
+        Raises:
+            UserError: rows of varying length are damaged.
+        """
+        longest = int(np.diff(self._shard.offsets).max(initial=1))
+        step = max(1, min(_BLOCK, _BLOCK_BYTES // longest))
+        starts, mapped = np.array([0, self.count]), self._layout.map(self._shard)
+        for first in range(0, self.count, step):
+            ids = np.arange(first, min(first + step, self.count))
+            # Both layouts take what they have made themselves.
+            yield first, self._layout.gather(ids, starts, lambda _: mapped)  # type: ignore[arg-type,return-value]
+
+
+def read_shard(split: Path, shard: dict[str, Any], findings: Findings) -> ShardRows | None:
     """Check a shard's files; return its rows [samples], None where they cannot be told.
 
     Args:
@@ -48,7 +84,7 @@ def read_shard(split: Path, shard: dict[str, Any], findings: Findings) -> NDArra
             return None
         # A map outlives its file.
         body = np.memmap(file, dtype=np.uint8, mode="r")
-    return _rows(called, body, shard, samples, findings)
+    return _rows(called, file, body, shard, samples, findings)
 
 
 def _stored(entry: dict[str, Any]) -> StoredFile:
@@ -92,20 +128,24 @@ def _check_file(
     return size > 0
 
 
+def _layout(file: Path, shard: dict[str, Any]) -> tuple[Index, FixedRows | VaryingRows]:
+    """Return how rows of such columns are read; raises where they cannot be."""
+    names, encodings = tuple(shard["column_names"]), tuple(shard["column_encodings"])
+    index = Index(file, (), names, encodings)
+    fixed = all(column_type(encoding) is not None for encoding in encodings)
+    return index, FixedRows(index) if fixed else VaryingRows(index)
+
+
 def _rows(
-    where: str, body: Bytes, shard: dict[str, Any], samples: int, findings: Findings
-) -> NDArray[Any] | None:
-    """Check a shard's header; return its rows [samples], or None where it has another."""
+    where: str, file: Path, body: Bytes, shard: dict[str, Any], samples: int, findings: Findings
+) -> ShardRows | None:
+    """Check a shard's header; return its rows, or None where it has another."""
     columns = list(zip(shard["column_names"], shard["column_encodings"], strict=True))
     try:
-        fields: list[Any] = [(name, column_type(encoding)) for name, encoding in columns]
-        # NumPy takes no type for a float.
-        if any(kind is None for _, kind in fields):
-            raise TypeError
-        row = np.dtype(fields)
-    except (TypeError, ValueError, AttributeError):
+        index, layout = _layout(file, shard)
+    except (TypeError, ValueError, AttributeError, UserError):
         described = ", ".join(f"{name} {encoding}" for name, encoding in columns)
-        findings.add(where, f"not all of its columns have a fixed size: {described}", samples)
+        findings.add(where, f"its columns cannot be read as windows: {described}", samples)
         return None
     header = body[: 4 * (samples + 2)]
     if len(header) < 4 * (samples + 2) or header.view("<u4")[0] != samples:
@@ -113,14 +153,18 @@ def _rows(
         findings.add(where, f"its header says {held} samples, its index {samples:,}", samples)
         return None
     offsets = header.view("<u4")[1:].astype(np.int64)
-    expected = offsets[0] + row.itemsize * np.arange(samples + 1)
-    wrong = np.flatnonzero(offsets != expected)
+    expected = offsets
+    if isinstance(layout, FixedRows):
+        expected = offsets[0] + layout.row.itemsize * np.arange(samples + 1)
+    falls = np.diff(offsets, prepend=4 * (samples + 2)) < 0
+    wrong = np.flatnonzero((offsets != expected) | falls)
     if len(wrong) or expected[-1] != len(body):
         at = f"offset of sample {wrong[0]:,}" if len(wrong) else "end of the last sample"
         findings.add(where, f"its header is damaged: the {at} is wrong", samples)
         return None
     _check_columns(where, body[4 * (samples + 2) : offsets[0]], shard, samples, findings)
-    return body[offsets[0] :].view(row)
+    mapped = MappedShard(file, body, header.view("<u4")[1:])
+    return ShardRows(index.column_names, sequence_length(index), samples, layout, mapped)
 
 
 def _check_columns(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm_composer.data_tools.progress import windows_bar
-from glm_composer.data_tools.rows import Advance, Split, open_splits
+from glm_composer.data_tools.rows import Advance, Split, lengths_of, open_splits
 from glm_composer.sequence import A, C, G, T, encode, is_soft_masked
 
 # Steps of the distributions over windows, from 0 to 100%.
@@ -26,7 +26,7 @@ class GroupStats:
         assembly: name of the assembly; None for all.
         contigs: how many contigs the windows lie on.
         windows: how many there are.
-        bases: windows x window length.
+        bases: of all windows together.
         a: bases that are A, in any case.
         c: the same of C.
         g: the same of G.
@@ -68,12 +68,14 @@ class Distributions:
         gc: by share of G and C among known bases; windows without any are left out.
         soft_masked: by share of lower-case letters.
         unknown: by share of N and other IUPAC codes.
+        length: by length, as a share of `Stats.window_length`.
     """
 
     split: str
     gc: list[int]
     soft_masked: list[int]
     unknown: list[int]
+    length: list[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ class Stats:
     Attributes:
         dataset: its name.
         created: when it was made, as its manifest says.
-        window_length: bases of every window.
+        window_length: bases of every window, of the longest there may be where lengths vary.
         splits: one a split, in the manifest's order.
         species: one a split and species that has windows in it.
         assemblies: one a split and assembly that has windows in it.
@@ -97,6 +99,19 @@ class Stats:
     species: list[GroupStats]
     assemblies: list[GroupStats]
     distributions: list[Distributions]
+
+    @property
+    def varies(self) -> bool:
+        """Whether some windows are shorter than others may be."""
+        return any(each.bases < each.windows * self.window_length for each in self.splits)
+
+    @property
+    def lengths(self) -> str:
+        """How long windows are, in words."""
+        if not self.varies:
+            return f"{self.window_length:,} bases"
+        mean = sum(each.bases for each in self.splits) / sum(each.windows for each in self.splits)
+        return f"up to {self.window_length:,} bases, {mean:,.1f} on average"
 
 
 def count(directory: Path) -> Stats:
@@ -131,41 +146,45 @@ def count(directory: Path) -> Stats:
 
 
 def _count_split(split: Split, advance: Advance) -> tuple[NDArray[np.int64], Distributions]:
-    """Return counts by contig, int64 [contigs, 9] in the order of `GroupStats`' last nine."""
-    length = split.manifest.window_length
-    by_contig = np.zeros((len(split.manifest.contigs), 9), dtype=np.int64)
-    spread = np.zeros((3, BINS + 1), dtype=np.int64)
+    """Return counts by contig, int64 [contigs, 10] in the order of `GroupStats`' last ten."""
+    by_contig = np.zeros((len(split.manifest.contigs), 10), dtype=np.int64)
+    spread = np.zeros((4, BINS + 1), dtype=np.int64)
     for rows in split.blocks(advance=advance):
         counts = _count_rows(rows)
         np.add.at(by_contig, rows["contig"].astype(np.int64), counts)
-        known = length - counts[:, 5]
-        gc = (counts[:, 2] + counts[:, 3])[known > 0] / known[known > 0]
-        for line, shares in enumerate((gc, counts[:, 6] / length, counts[:, 5] / length)):
+        _, length, _, c, g, _, unknown, soft_masked, *_ = counts.T
+        known, whole = length - unknown, np.maximum(length, 1)
+        gc = (c + g)[known > 0] / known[known > 0]
+        of_longest = length / split.manifest.window_length
+        for line, shares in enumerate((gc, soft_masked / whole, unknown / whole, of_longest)):
             spread[line] += np.bincount(np.rint(shares * BINS).astype(int), minlength=BINS + 1)
-    gc_bins, soft_masked, unknown = spread.tolist()
+    gc_bins, soft_bins, unknown_bins, length_bins = spread.tolist()
     return by_contig, Distributions(
-        split=split.name, gc=gc_bins, soft_masked=soft_masked, unknown=unknown
+        split=split.name,
+        gc=gc_bins,
+        soft_masked=soft_bins,
+        unknown=unknown_bins,
+        length=length_bins,
     )
 
 
 def _count_rows(rows: NDArray[Any]) -> NDArray[np.int64]:
-    """Counts of each window: 1, its A, C, G, T, unknown, lower case, all lower case, minus."""
-    sequence = rows["sequence"]
-    length = sequence.shape[1]
+    """Counts of each window: 1, its bases, A, C, G, T, N, lower case, all lower case, minus."""
+    sequence, length = rows["sequence"], lengths_of(rows)
     ids = encode(sequence)
     bases = [np.count_nonzero(ids == base, axis=1) for base in (A, C, G, T)]
     soft_masked = np.count_nonzero(is_soft_masked(sequence), axis=1)
     one = np.ones(len(rows), dtype=np.int64)
     unknown = length - sum(bases)
     minus = rows["strand"] < 0
-    columns = [one, *bases, unknown, soft_masked, soft_masked == length, minus]
+    columns = [one, length, *bases, unknown, soft_masked, soft_masked == length, minus]
     return np.stack(columns, axis=1).astype(np.int64)
 
 
 def _groups(
     split: Split, by_contig: NDArray[np.int64], names: Sequence[tuple[str | None, str | None]]
 ) -> list[GroupStats]:
-    """Add up counts of contigs [contigs, 9] by species and assembly, in order of appearance."""
+    """Add up counts of contigs [contigs, 10] by species and assembly, in order of appearance."""
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     group_of = np.array([places[name] for name in names], dtype=np.int64)
     sums = np.zeros((len(places), by_contig.shape[1]), dtype=np.int64)
@@ -181,14 +200,14 @@ def _groups(
 def _group(
     split: Split, name: tuple[str | None, str | None], contigs: int, counts: list[int]
 ) -> GroupStats:
-    windows, a, c, g, t, unknown, soft_masked, masked, minus = counts
+    windows, bases, a, c, g, t, unknown, soft_masked, masked, minus = counts
     return GroupStats(
         split=split.name,
         species=name[0],
         assembly=name[1],
         contigs=contigs,
         windows=windows,
-        bases=windows * split.manifest.window_length,
+        bases=bases,
         a=a,
         c=c,
         g=g,

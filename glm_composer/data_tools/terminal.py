@@ -1,10 +1,9 @@
 """Figures of a dataset as text and cells of tables."""
 
-from collections.abc import Sequence
-
 from glm_composer.data_tools.defects import Findings
 from glm_composer.data_tools.leakage import LEVELS, Leakage, SplitLeakage
 from glm_composer.data_tools.stats import GroupStats, Stats
+from glm_composer.report.columns import print_columns
 
 # Species listed on the terminal; the page lists them all, and every assembly.
 _SHOWN = 20
@@ -86,11 +85,11 @@ def percent(part: int, whole: int) -> str:
 
 def print_stats(stats: Stats) -> None:
     """Print what a dataset is made of."""
-    print(f"{stats.dataset}: windows of {stats.window_length:,} bases")
+    print(f"{stats.dataset}: windows of {stats.lengths}")
     groups = list(stats.splits)
     if len({group.species for group in stats.species}) > 1:
         groups += stats.species[:_SHOWN]
-    _print_table(STATS_COLUMNS, [stats_row(group) for group in groups], words=3)
+    print_columns(STATS_COLUMNS, [stats_row(group) for group in groups], words=3)
     left_out = len(stats.species) - _SHOWN
     if left_out > 0:
         print(f"and {left_out:,} more rows of species, see the report")
@@ -102,13 +101,13 @@ def print_leakage(found: Leakage) -> None:
         f"{found.dataset}: held-out windows by the share of their {found.k}-mers that one "
         f"window of '{found.train}' holds"
     )
-    _print_table(LEAKAGE_COLUMNS, [leakage_row(split) for split in found.splits], words=1)
+    print_columns(LEAKAGE_COLUMNS, [leakage_row(split) for split in found.splits], words=1)
     for split in found.splits:
         near = f"{split.near:,} of {split.windows:,} windows"
         print(f"\n{split.split}: {near} reach {found.threshold:.0%}")
         if split.worst:
             print("the most alike:")
-            _print_table(PAIR_COLUMNS, pair_rows(split), words=2)
+            print_columns(PAIR_COLUMNS, pair_rows(split), words=2)
 
 
 def print_findings(findings: Findings) -> None:
@@ -124,15 +123,3 @@ def print_findings(findings: Findings) -> None:
         return
     print(f"defects: {len(findings.defects):,} in {looked}")
     print(f"worst: {findings.worst}")
-
-
-def _print_table(header: Sequence[str], rows: list[list[str]], *, words: int) -> None:
-    # Not cut to the width of the terminal: figures that end in dots are none.
-    cells = [list(header), *rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        aligned = (
-            cell.ljust(width) if column < words else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        print("  ".join(aligned).rstrip())

@@ -11,20 +11,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from glm_composer.conversion.coverage import Coverage
 from glm_composer.conversion.genome_file import FILE_NAME as GENOME
 from glm_composer.conversion.manifest import FILE_NAME, Manifest, SplitCounts, read_manifest
 from glm_composer.data_tools.defects import Findings
-from glm_composer.data_tools.shard_bytes import read_shard
+from glm_composer.data_tools.rows import lengths_of
+from glm_composer.data_tools.shard_bytes import ShardRows, read_shard
 from glm_composer.data_tools.window_checks import check_windows
 from glm_composer.errors import UserError
 from glm_composer.genome import Genome
 from glm_composer.sequence import UNK, encode, is_soft_masked
-
-_BLOCK = 8192
 
 Advance = Callable[[int], None]
 
@@ -32,7 +30,7 @@ Advance = Callable[[int], None]
 def verify(directory: Path, advance: Advance = lambda _: None) -> Findings:
     """Check every file of a dataset.
 
-    Holds a block of windows, and 8 bytes for every window of a split.
+    Holds a block of windows, and 8 bytes for every window of a split, 16 where lengths vary.
 
     Args:
         directory: of the dataset.
@@ -93,7 +91,7 @@ def _check_split(
         findings.add(path.name, "a split that the manifest does not list")
     before = len(findings.defects)
     shards = _index(path, findings, counts)
-    totals = _Totals(manifest.window_length if manifest is not None else 0)
+    totals = _Totals()
     known = {"index.json"}
     for shard in shards:
         findings.shards += 1
@@ -169,46 +167,50 @@ def _is_described(shard: Any) -> bool:
 
 def _check_rows(
     where: str,
-    rows: NDArray[Any],
+    rows: ShardRows,
     manifest: Manifest,
     genome: Genome | None,
     findings: Findings,
     totals: "_Totals",
 ) -> None:
     expected = {"contig", "sequence", "start", "strand"}
-    missing = expected - set(rows.dtype.names or ())
-    if missing or rows.dtype["sequence"].shape != (manifest.window_length,):
+    missing = expected - set(rows.names)
+    if missing or rows.length not in (manifest.window_length, None):
         findings.add(
             where,
-            f"columns {', '.join(rows.dtype.names or ())}; windows of "
+            f"columns {', '.join(rows.names)}; windows of "
             f"{manifest.window_length:,} bases need {', '.join(sorted(expected))}",
-            len(rows),
+            rows.count,
         )
         return
-    for first in range(0, len(rows), _BLOCK):
-        block = np.array(rows[first : first + _BLOCK])
-        check_windows(where, block, first, manifest, genome, findings)
-        totals.add(block)
+    try:
+        for first, block in rows.blocks():
+            check_windows(where, block, first, manifest, genome, findings)
+            totals.add(block)
+    except UserError as error:
+        findings.add(where, str(error).partition(": ")[2], rows.count)
 
 
 class _Totals:
     """What the manifest counts of a split, counted again."""
 
-    def __init__(self, length: int):
-        self._length = length
+    def __init__(self) -> None:
         self._windows = self._soft_masked = self._unknown = 0
-        self._covered = Coverage(length, in_order=False)
+        self._covered = Coverage(in_order=False)
 
     def add(self, rows: NDArray[Any]) -> None:
+        lengths, width = lengths_of(rows), rows["sequence"].shape[1]
         self._windows += len(rows)
         self._soft_masked += int(is_soft_masked(rows["sequence"]).sum())
-        self._unknown += int((encode(rows["sequence"]) == UNK).sum())
-        self._covered.add(rows["contig"], rows["start"])
+        # What fills up a shorter window looks unknown as well.
+        self._unknown += int((encode(rows["sequence"]) == UNK).sum() - (width - lengths).sum())
+        varies = "length" in (rows.dtype.names or ())
+        self._covered.add(rows["contig"], rows["start"], lengths if varies else width)
 
     def compare(self, split: str, counts: SplitCounts, findings: Findings) -> None:
         counted = {
             "windows": self._windows,
-            "bases": self._windows * self._length,
+            "bases": self._covered.bases,
             "soft_masked": self._soft_masked,
             "unknown": self._unknown,
             "covered": self._covered.finish(),

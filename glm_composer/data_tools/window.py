@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,9 @@ def as_stored(sequence: Bytes) -> View:
     return View(sequence, np.arange(len(sequence)))
 
 
-def as_prepared(sequence: Bytes, sample: int, epoch: int, prepare: "Prepare") -> View:
+def as_prepared(
+    sequence: Bytes, sample: int, epoch: int, prepare: "Prepare", varies: bool = False
+) -> View:
     """Return a window as `prepare` makes it in an epoch: cropped, turned over and corrupted.
 
     Args:
@@ -48,19 +50,27 @@ def as_prepared(sequence: Bytes, sample: int, epoch: int, prepare: "Prepare") ->
         sample: its id.
         epoch: 0-based.
         prepare: of the training stream, or of the evaluation's.
+        varies: whether lengths of windows vary, so that a shorter one stays as it is.
     """
-    places, turned = _trace(len(sequence), sample, epoch, prepare)
-    batch = {"sequence": sequence[None], "id": np.array([sample]), "epoch": epoch}
-    tensors = prepare(batch)
-    inputs, labels = (tensors[name].numpy()[0] for name in ("input_ids", "labels"))
+    places, turned = _trace(len(sequence), sample, epoch, prepare, varies)
+    tensors = prepare(_batch(sequence[None], sample, epoch, varies))
+    # What follows is padding.
+    inputs, labels = (tensors[name].numpy()[0, : len(places)] for name in ("input_ids", "labels"))
     letters = sequence[places]
     if turned:
         letters = reverse_complement(letters)[::-1]
     return View(letters, places, _mark(inputs, labels), turned)
 
 
+def _batch(sequence: Bytes, sample: int, epoch: int, varies: bool) -> dict[str, Any]:
+    """Rows [n] of one sample, as a loader gives them to `Prepare`."""
+    count, length = sequence.shape
+    batch = {"sequence": sequence, "id": np.full(count, sample), "epoch": epoch}
+    return {**batch, "length": np.full(count, length)} if varies else batch
+
+
 def _trace(
-    length: int, sample: int, epoch: int, prepare: "Prepare"
+    length: int, sample: int, epoch: int, prepare: "Prepare", varies: bool
 ) -> tuple[NDArray[np.int64], bool]:
     """Ask `prepare` itself which stored positions it shows, and whether turned over.
 
@@ -79,8 +89,9 @@ def _trace(
         random_crop=prepare.random_crop,
         random_strand=prepare.random_strand,
     )
-    batch = {"sequence": spelt, "id": np.full(len(spelt), sample), "epoch": epoch}
-    read = trace(batch)["labels"].numpy().astype(np.int64) - FIRST_BASE
+    tensors = trace(_batch(spelt, sample, epoch, varies))
+    seen = int(tensors["length"][0]) if varies else prepare.window
+    read = tensors["labels"].numpy()[:, :seen].astype(np.int64) - FIRST_BASE
     turned = bool(read[-1, 0] == 3)
     return ((3 - read if turned else read) << 2 * digits).sum(axis=0), turned
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from glm_composer.conversion.manifest import Manifest
 from glm_composer.data_tools.defects import Findings
+from glm_composer.data_tools.rows import lengths_of
 from glm_composer.genome import Genome
 from glm_composer.sequence import is_iupac, reverse_complement
 
@@ -36,25 +37,34 @@ def check_windows(
         findings: takes the defects.
     """
     findings.windows += len(rows)
-    length = manifest.window_length
+    lengths = lengths_of(rows)
+    behind = np.arange(rows["sequence"].shape[1]) >= lengths[:, None]
 
     def note(bad: NDArray[np.bool_], what: str) -> None:
         if bad.any():
             findings.add(f"{where}, row {first + int(np.argmax(bad)):,}", what, int(bad.sum()))
 
-    note(~is_iupac(rows["sequence"]).all(axis=1), "letters that are no IUPAC nucleotide code")
+    note(
+        ~(is_iupac(rows["sequence"]) | behind).all(axis=1),
+        "letters that are no IUPAC nucleotide code",
+    )
+    note(lengths == 0, "no letter at all")
+    note(
+        lengths > manifest.window_length,
+        f"more bases than the manifest's {manifest.window_length:,}",
+    )
     contig = rows["contig"].astype(np.int64)
     known = contig < len(manifest.contigs)
     note(~known, f"a contig the manifest, which has {len(manifest.contigs):,}, does not list")
     contig = np.where(known, contig, 0)
-    lengths = np.array([c.length for c in manifest.contigs], dtype=np.int64)
-    inside = known & (rows["start"] >= 0) & (rows["start"] + length <= lengths[contig])
+    ends = np.array([c.length for c in manifest.contigs], dtype=np.int64)
+    inside = known & (rows["start"] >= 0) & (rows["start"] + lengths <= ends[contig])
     note(known & ~inside, "a place beyond the ends of its contig")
     stranded = np.isin(rows["strand"], (-1, 1))
     note(~stranded, "a strand that is neither 1 nor -1")
     if genome is not None:
         note(
-            _differs(rows, contig, inside & stranded, manifest, genome),
+            _differs(rows, lengths, contig, inside & stranded & (lengths > 0), manifest, genome),
             "bases other than genome.fa's",
         )
         findings.compared += int((inside & stranded).sum())
@@ -62,6 +72,7 @@ def check_windows(
 
 def _differs(
     rows: Rows,
+    lengths: NDArray[np.int64],
     contig: NDArray[np.int64],
     placed: NDArray[np.bool_],
     manifest: Manifest,
@@ -75,9 +86,12 @@ def _differs(
         if genome.lengths.get(name) != manifest.contigs[index].length:
             differs[here] = True
             continue
-        views = sliding_window_view(genome.contig(name), manifest.window_length)
-        expected = views[rows["start"][here]]
-        turned = rows["strand"][here] < 0
-        expected[turned] = reverse_complement(expected[turned])
-        differs[here] = ((expected ^ rows["sequence"][here]) & _UPPER).any(axis=1)
+        bases = genome.contig(name)
+        for length in np.unique(lengths[here]):
+            alike = here[lengths[here] == length]
+            expected = sliding_window_view(bases, length)[rows["start"][alike]]
+            turned = rows["strand"][alike] < 0
+            expected[turned] = reverse_complement(expected[turned])
+            found = rows["sequence"][alike, :length]
+            differs[alike] = ((expected ^ found) & _UPPER).any(axis=1)
     return differs

@@ -266,8 +266,8 @@ def test_a_disk_that_fills_up_at_the_merge_keeps_finished_parts(settings, whole,
     _, errors = process.communicate()
     assert process.returncode == 2
     assert errors.splitlines()[-1].endswith(
-        "out: cannot be written: File too large; free space and run it again: it goes on from its "
-        "finished parts"
+        "out: cannot be written: File too large; raise the limit of file sizes (ulimit -f) and "
+        "run it again: it goes on from its finished parts"
     )
     assert "Traceback" not in errors
     assert not (tmp_path / "out").exists()

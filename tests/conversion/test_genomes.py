@@ -1,5 +1,6 @@
 """Genome files: 2bit and FASTA agree, one contig is read without the others, damage is named."""
 
+import gzip
 import os
 import pickle
 from pathlib import Path
@@ -9,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from two_bit_writer import write_two_bit
 
+from glm_composer.conversion import plan, pool
+from glm_composer.conversion.config import ConvertConfig
+from glm_composer.conversion.convert import convert
 from glm_composer.conversion.fasta import read_fasta, read_record, scan_fasta
 from glm_composer.conversion.fetch import fetch
 from glm_composer.conversion.genbank import read_genbank
@@ -18,6 +22,7 @@ from glm_composer.conversion.sources.package import YEAST
 from glm_composer.conversion.two_bit import read_two_bit, two_bit_lengths
 from glm_composer.errors import UserError
 from glm_composer.sequence import is_iupac
+from glm_composer.settings import load
 
 # The first word of a header; 2bit gives a name one byte for its length.
 names = st.text(
@@ -29,6 +34,15 @@ names = st.text(
 
 def contents(contigs) -> dict[str, str]:
     return {contig.name: contig.sequence.tobytes().decode() for contig in contigs}
+
+
+YAML = """
+name: toy
+out: {folder}/out
+source: {{name: genome, fasta: "{folder}/a.fa.gz"}}
+windows: {{name: tiles, length: 4}}
+splits: {{train: ["*"]}}
+"""
 
 
 @settings(max_examples=100, deadline=None)
@@ -90,13 +104,22 @@ def test_every_format_gives_the_same_assembly_in_another_process_too(tmp_path):
 
 
 def test_compressed_fasta_is_read_along_only(tmp_path):
-    import gzip
-
     path = tmp_path / "toy.fa.gz"
     path.write_bytes(gzip.compress(b">a\nACGT\n"))
     assembly = genome_assembly("toy", path)
     assert assembly.only is None
     assert contents(assembly.contigs()) == {"a": "ACGT"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_that_a_compressed_fasta_takes_one_process_is_said(workers, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(plan, "PIECE_BASES", 10)
+    monkeypatch.setattr(pool, "_WORTH_PROCESSES", 1)
+    (tmp_path / "a.fa.gz").write_bytes(gzip.compress(b">a\nACGTACGTACGT\n>b\nGGGTACGTACCC\n"))
+    (tmp_path / "a.yaml").write_text(YAML.format(folder=tmp_path))
+    with caplog.at_level("INFO"):
+        convert(load(ConvertConfig, tmp_path / "a.yaml", [f"workers={workers}"]), progress=False)
+    assert ("one process only: this source can only be" in caplog.text) == (workers == 2)
 
 
 def test_what_is_no_two_bit_is_named(tmp_path):

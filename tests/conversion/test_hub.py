@@ -26,7 +26,7 @@ from glm_composer.errors import UserError
 def say(owner_name, revision="main"):
     try:
         for file in hub(HubDataset(dataset=owner_name, revision=revision)):
-            for _ in file.batches():
+            for _ in file.batches(None):
                 pass
     except UserError as error:
         print(error)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glm_composer.conversion.parts import FACT, Part, PartWriter
-from glm_composer.conversion.shards import row_type
+from glm_composer.conversion.shard_format import row_type
 
 LENGTH = 40
 

@@ -243,7 +243,9 @@ def test_the_source_finds_files_and_their_splits(tmp_path):
         ("test", "test/shard_1.jsonl.zst"),
     ]
     assert {each.assembly for each in found} == {"gpn"}
-    assert gather(found[0].batches()) == gather(found[0].batches()) == [("a", 0, 1, "ACGT")]
+    assert (
+        gather(found[0].batches(None)) == gather(found[0].batches(None)) == [("a", 0, 1, "ACGT")]
+    )
     every = windows(LocalWindows(files=f"{tmp_path}/**/*.zst"))
     assert [each.split for each in every] == [None] * 4
     with pytest.raises(UserError, match="no file matches"):

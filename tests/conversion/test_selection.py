@@ -12,7 +12,7 @@ from glm_composer.conversion.selection import (
     split_ranks,
     thin,
 )
-from glm_composer.conversion.shards import row_type
+from glm_composer.conversion.shard_format import row_type
 
 SPLITS = ("train", "validation", "test")
 

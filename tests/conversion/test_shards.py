@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from glm_composer.conversion.shards import ShardFormat, ShardWriter, cut, row_type
+from glm_composer.conversion.shard_format import ShardFormat, row_type
+from glm_composer.conversion.shards import ShardWriter, cut
 from glm_composer.data.shards import Shards
 from glm_composer.errors import UserError
 
@@ -29,8 +30,9 @@ def rows_per_shard(shard_bytes, length=LENGTH):
     return ShardFormat(length=length, shard_bytes=shard_bytes).rows_per_shard()
 
 
-def write(directory, table, shard_bytes, batch=170, **options):
-    writer = ShardWriter(directory, LENGTH, shard_bytes, **options)
+def write(directory, table, shard_bytes, batch=170, threads=None, **options):
+    form = ShardFormat(length=table["sequence"].shape[1], shard_bytes=shard_bytes, **options)
+    writer = ShardWriter(directory, form, threads=threads)
     for first in range(0, len(table), batch):
         writer.write(table[first : first + batch])
     writer.finish()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from two_bit_writer import write_two_bit
 
 from glm_composer.conversion.config import ConvertConfig
@@ -155,3 +157,30 @@ def test_wrong_rows_are_named_before_any_work(text, message, folder):
         sheet(SampleSheet(path=str(path)))
     assert message in str(error.value)
     assert str(error.value).startswith(str(path))
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    at=st.floats(0, 1),
+    gone=st.integers(0, 30),
+    put=st.binary(max_size=4)
+    | st.sampled_from([b"\t", b"\n", b"\r", b"/", b"nan", b"1e9", b"\0"]),
+)
+def test_any_damage_gives_assemblies_or_one_line(at, gone, put, folder):
+    # The folder is the same every time; only this file is another.
+    whole = (folder / "sheet.tsv").read_bytes()
+    place = int(at * len(whole))
+    path = folder / "damaged.tsv"
+    path.write_bytes(whole[:place] + put + whole[place + gone :])
+    try:
+        found, message = sheet(SampleSheet(path=str(path))), ""
+    except UserError as error:
+        found, message = [], str(error)
+    assert bool(found) != message.startswith(str(path))
+    assert "\n" not in message
+    assert all(0 < each.weight <= 1 for each in found)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glm_composer.conversion.shards import ShardWriter, Table
+from glm_composer.conversion.shard_format import ShardFormat, Table
+from glm_composer.conversion.shards import ShardWriter
 from glm_composer.data.shards import Shards
 
 LENGTH = 512
@@ -31,7 +32,7 @@ def split(windows: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("windows") / "train"
     # A header is some 300 bytes and an offset 4: room for 97 rows, not for 98.
     row = windows.dtype.itemsize + 4
-    writer = ShardWriter(path, LENGTH, ROWS_PER_SHARD * row + 400)
+    writer = ShardWriter(path, ShardFormat(length=LENGTH, shard_bytes=ROWS_PER_SHARD * row + 400))
     writer.write(windows)
     writer.finish()
     assert len(list(path.glob("*.mds"))) == -(-SAMPLES // ROWS_PER_SHARD)

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from streaming.base.format.mds import MDSReader
 
+from glm_composer.conversion.manifest import read_manifest
 from glm_composer.data.columns import check_split
 from glm_composer.data.index import read_index
 from glm_composer.data.rows import map_shard, rows_of
@@ -131,6 +134,32 @@ def test_an_index_that_is_not_json(copy, text, message):
     (copy / "index.json").write_text(text)
     with pytest.raises(UserError, match=rf"index\.json: {message}"):
         read_index(copy)
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(
+    at=st.floats(0, 1),
+    gone=st.integers(0, 40),
+    put=st.binary(max_size=4) | st.sampled_from([b'"', b"-1", b"null", b"[]", b"1e99", b"{"]),
+    manifest=st.booleans(),
+)
+def test_any_damage_to_an_index_or_a_manifest_is_one_line(
+    at, gone, put, manifest, yeast, tmp_path_factory
+):
+    whole = (yeast / ("manifest.json" if manifest else "train/index.json")).read_bytes()
+    path = tmp_path_factory.mktemp("any")
+    place = int(at * len(whole))
+    damaged = whole[:place] + put + whole[place + gone :]
+    file = path / ("manifest.json" if manifest else "index.json")
+    file.write_bytes(damaged)
+    message = ""
+    try:
+        # What a letter in a name should be, nobody can tell.
+        _ = read_manifest(path) if manifest else read_index(path)
+    except UserError as error:
+        message = str(error)
+    assert not message or message.startswith(str(file))
+    assert "\n" not in message
 
 
 def test_no_index(tmp_path):

@@ -15,7 +15,10 @@ from loopback_s3 import BUCKET, CREDENTIALS, Proxy, client, s3_server, upload
 from stock_shards import assert_equal, stock_samples, write
 
 from glm_composer.data import remote as remote_module
+from glm_composer.data.batches import GlobalBatches, Place
+from glm_composer.data.mixture import MixedDataset, MixedWindows, Mixture, Proportion
 from glm_composer.data.shards import Shards
+from glm_composer.data.stream import Stream
 from glm_composer.errors import UserError
 
 
@@ -271,3 +274,76 @@ def test_the_path_of_a_split_in_the_bucket_itself(server, dataset, samples, prox
         if file.suffix in (".json", ".zstd"):
             s3.put_object(Bucket="whole", Key=file.name, Body=Path(file).read_bytes())
     assert_equal(Shards(tmp_path / "cache", remote="s3://whole/").gather(), samples)
+
+
+BATCH = 24
+# The second comes in over the first ten batches; each stream begins a new epoch some time.
+PROPORTIONS = [Proportion((0,), (2.0,)), Proportion((0, 10), (0.0, 1.0)), Proportion((0,), (1.0,))]
+
+
+def mixed(shards, place):
+    """A mixture of splits that looks eight batches ahead."""
+    streams = [Stream(each.counts, 5) for each in shards.values()]
+    source = Mixture(streams, PROPORTIONS, BATCH, 480, ahead=8)
+    dealer = GlobalBatches(source, BATCH, place)
+    return dealer, MixedDataset(MixedWindows(shards, source.starts), dealer)
+
+
+def batches(dealer, dataset, count):
+    """Each window of the next batches: stream, id, epoch, bases."""
+    found = []
+    while len(found) < count:  # over an epoch's end
+        for ids in dealer:
+            batch = dataset[ids]
+            bases = [row.tobytes() for row in batch["sequence"]]
+            lengths = batch["length"].tolist()
+            told = (batch["stream"].tolist(), batch["id"].tolist(), batch["epoch"].tolist())
+            bases = [each[:length] for each, length in zip(bases, lengths, strict=True)]
+            found.append([*zip(*told, bases, strict=True)])
+            if len(found) == count:
+                break
+    return found
+
+
+@pytest.mark.parametrize(
+    "limit", [None, pytest.param(2, marks=pytest.mark.slow)], ids=["all stays", "room for two"]
+)
+def test_a_mixture_of_remote_streams_resumed_in_the_middle(
+    limit, remote, raw_remote, dataset, raw_dataset, split, proxy, tmp_path
+):
+    here = {"a": unpacked(dataset, tmp_path / "a"), "b": raw_dataset, "c": split}
+    expected = batches(*mixed({name: Shards(path) for name, path in here.items()}, Place()), 25)
+    proxy.seen.clear()
+    remotes = {"a": remote, "b": raw_remote, "c": f"file://{split}"}
+
+    def fetched(cache):
+        largest = {n: max(f.stat().st_size for f in p.glob("*.mds")) for n, p in here.items()}
+        return {
+            name: Shards(
+                tmp_path / cache / name,
+                remote=address,
+                # A compressed shard takes its place as well while it is unpacked.
+                cache_limit=limit and 2 * limit * largest[name],
+            )
+            for name, address in remotes.items()
+        }
+
+    dealer, dataset_ = mixed(fetched("first"), Place())
+    assert batches(dealer, dataset_, 9) == expected[:9]
+    state = dataset_.state_dict(9 * BATCH, True)
+    # Two ranks go on, on another machine, with nothing in its cache.
+    shares = []
+    for rank in range(2):
+        dealer, dataset_ = mixed(fetched("second"), Place(rank, 2, 2))
+        dataset_.load_state_dict(state)
+        shares.append(batches(dealer, dataset_, 16))
+    for whole, *parts in zip(expected[9:], *shares, strict=True):
+        assert sorted([*parts[0], *parts[1]]) == sorted(whole)
+    found = [path for path in proxy.seen if "shard" in path]
+    if limit is None:
+        assert len(found) <= 2 * len(set(found)), "each shard once a cache"
+    else:
+        assert len(found) > 2 * len(set(found)), "room was made again and again"
+        for path in (tmp_path / "second").glob("*"):
+            room = 2 * limit * max(f.stat().st_size for f in here[path.name].glob("*.mds"))
+            assert sum(f.stat().st_size for f in path.glob("*.mds")) <= room

@@ -163,3 +163,12 @@ def test_rows_of_an_index(many):
         assert (shards.row is None) == (shards.length is None)
         encoding = read_index(shards.path).column_encodings[-3]
         assert shards.length == (40 if encoding.endswith(":40") else None)
+
+
+def test_auto_compares_what_has_hashes(tmp_path):
+    hashed = write(tmp_path / "d", "ndarray:uint8:40", 100, 30, hashes=["sha256"])
+    flip(hashed / "shard.00001.mds", -100)
+    with pytest.raises(UserError, match=r"shard\.00001\.mds: its sha256 is .*: the file is damag"):
+        Shards(hashed, validate_hash="auto").gather()
+    bare = write(tmp_path / "e", "ndarray:uint8:40", 100, 30)
+    assert len(Shards(bare, validate_hash="auto").gather()) == 100

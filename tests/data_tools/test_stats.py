@@ -151,3 +151,16 @@ def test_blocks_hold_every_window_in_order(made: Path) -> None:
     np.testing.assert_array_equal(starts, split.shards.gather()["start"][100:2_500])
     assert sum(seen) == 2_400
     assert len(seen) > 1
+
+
+def test_a_damaged_shard_is_not_counted(made: Path, tmp_path: Path) -> None:
+    overrides = [f"out={tmp_path / 'hashed'}", "hashes=[xxh64]"]
+    config = load(ConvertConfig, made.parent / "two.yaml", overrides)
+    hashed = Path(convert(config, progress=False))
+    count(hashed)
+    file = hashed / "train/shard.00001.mds"
+    body = bytearray(file.read_bytes())
+    body[-50] ^= 1
+    file.write_bytes(body)
+    with pytest.raises(UserError, match=r"train/shard\.00001\.mds: its xxh64 is "):
+        count(hashed)

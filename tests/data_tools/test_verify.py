@@ -124,13 +124,13 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     ),
     "encodings": (
         index(lambda raw: raw["shards"][1].update(column_encodings=["str"] * 4)),
-        "not all of its columns have a fixed size: contig str, ",
+        "its header has column_encodings ",
     ),
     "an encoding of nothing": (
         index(
             lambda raw: raw["shards"][1].update(column_encodings=["ndarray:x:1", 7, "", "int8"])
         ),
-        "not all of its columns have a fixed size: contig ndarray:x:1, sequence 7",
+        "its columns cannot be read as windows: contig ndarray:x:1, sequence 7",
     ),
     "no shards": (index(lambda raw: raw.update(shards=[])), "train/index.json: lists no shards"),
     "no index": (

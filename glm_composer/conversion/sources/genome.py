@@ -19,7 +19,8 @@ class GenomeFiles:
     """Settings of `genome`: exactly one of `fasta` and `genbank`.
 
     Attributes:
-        fasta: path of a FASTA, plain, gzip or bgzip, or of a .2bit file.
+        fasta: path of a FASTA, plain, gzip or bgzip, or of a .2bit file. Of a compressed one a
+            single process reads all contigs; several share a plain one or a .2bit.
         genbank: path of a flat file, or of a zip of flat files; carries its own annotation.
         annotation: path of a .gff3/.gff, .gtf or .bed file (or .gz of one) that goes with `fasta`.
         allow_missing_contigs: leave out annotation rows on contigs that the genome lacks.

@@ -14,12 +14,11 @@ from typing import Any
 
 from glm_composer.conversion.assembly import SourceFile, WindowFile, Windows
 from glm_composer.conversion.ready_windows import BadRow, Columns, rows_of
-from glm_composer.conversion.window_files import missing
+from glm_composer.conversion.window_files import missing, rows_at_once
 from glm_composer.errors import UserError
 from glm_composer.registry import sources
 
 _LOG = logging.getLogger(__name__)
-_ROWS = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ class HubDataset:
 
 @sources.register("hub")
 def hub(settings: HubDataset) -> list[WindowFile]:
-    """Return the files of every split; the first rows of each split are read as a check."""
+    """Return the files of every split; the first row of each split is read as a check."""
     where = f"dataset '{settings.dataset}' at '{settings.revision}'"
     with _explained(where):
         from datasets import load_dataset_builder
@@ -71,17 +70,17 @@ def hub(settings: HubDataset) -> list[WindowFile]:
                     version=about.sha,
                     licence=licences[0].removeprefix("license:") if licences else None,
                 )
-                rows = stream.shard(num_shards=len(urls), index=index)
+                part = stream.shard(num_shards=len(urls), index=index)
                 found.append(
                     WindowFile(
                         assembly=settings.assembly or settings.dataset,
                         file=file,
                         split=str(split),
-                        batches=partial(_read, rows, settings.columns, f"{where}, {path}"),
+                        batches=partial(_read, part, settings.columns, f"{where}, {path}"),
                     )
                 )
                 if not index:
-                    next(found[-1].batches(), None)
+                    next(_read(part, settings.columns, f"{where}, {path}", rows=1), None)
     if not found:
         raise UserError(f"{where}: no data file that `datasets` knows; is this the right dataset?")
     return found
@@ -92,11 +91,18 @@ def _digest(sibling: Any) -> str:
     return sibling.lfs.sha256 if sibling.lfs else f"git:{sibling.blob_id}"
 
 
-def _read(rows: Any, columns: Columns, where: str) -> Iterator[Windows]:
+def _read(
+    stream: Any,
+    columns: Columns,
+    where: str,
+    longest: int | None = None,
+    rows: int | None = None,
+) -> Iterator[Windows]:
     with _explained(where):
         count = 0
         try:
-            for windows in rows_of(_checked(rows, columns, where), columns):
+            batches = _checked(stream, columns, where, rows or rows_at_once(longest))
+            for windows in rows_of(batches, columns, longest=longest):
                 count += len(windows.start)
                 yield windows
         except BadRow as bad:
@@ -105,8 +111,8 @@ def _read(rows: Any, columns: Columns, where: str) -> Iterator[Windows]:
         raise UserError(f"{where}: no window in the file; choose another revision")
 
 
-def _checked(rows: Any, columns: Columns, where: str) -> Iterator[Any]:
-    for table in rows.iter(batch_size=_ROWS):
+def _checked(stream: Any, columns: Columns, where: str, rows: int) -> Iterator[Any]:
+    for table in stream.iter(batch_size=rows):
         missing(where, columns, table.column_names)
         yield table
 

@@ -10,7 +10,8 @@ A tab-separated table with a header, for instance
 `assembly` and `fasta` (FASTA, 2bit or GenBank) are needed; the other columns may be left out, or
 a field of them empty. Paths are relative to the sheet. Every row is checked before any file is
 read; annotations are read when their assembly's turn has come. Of a FASTA the whole is read at the
-start, of a 2bit the header.
+start, of a 2bit the header. A worker process takes an assembly; several share the contigs of one
+that has no annotation and is a plain FASTA or a 2bit.
 """
 
 import logging

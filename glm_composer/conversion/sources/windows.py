@@ -36,7 +36,7 @@ class LocalWindows:
 def windows(settings: LocalWindows) -> list[WindowFile]:
     """Return one file after the other, in the order of patterns and names.
 
-    The first rows of every file are read, so that a column that is absent is said at once.
+    The first row of every file is read, so that a column that is absent is said at once.
     """
     by_split = settings.files if isinstance(settings.files, dict) else {None: settings.files}
     found: list[WindowFile] = []
@@ -67,7 +67,7 @@ def _matching(pattern: str) -> list[Path]:
 
 def _window_file(settings: LocalWindows, path: Path, split: str | None) -> WindowFile:
     read = reader_of(path)
-    next(read(path, settings.columns), None)
+    next(read(path, settings.columns, rows=1), None)
     # Shards of different splits go by the same names, so the folder's is kept with it.
     file = replace(describe(path, licence=settings.licence), file="/".join(path.parts[-2:]))
     return WindowFile(

@@ -17,11 +17,13 @@ class Ready:
     """Settings of `ready`.
 
     Attributes:
-        length: bases that every window of the source must have.
+        length: bases that every window of the source must have, or may have with `varying`.
+        varying: windows may be shorter, and keep their lengths.
     """
 
     name: str = "ready"
     length: PositiveInt = 512
+    varying: bool = False
 
 
 @windowings.register("ready")

@@ -4,6 +4,9 @@ Intervals of a contig are widened by `flank`, merged, moved by `jitter`, merged 
 one window where shorter; unknown bases are taken out; tiled without overlap, full windows only.
 Positions outside the intervals (before the widening to one window) become lower-case: **case is
 data**, and says what training should discount.
+
+With `varying`, an interval is not widened but becomes a window of its own length, or several equal
+ones where it is longer than a window may be; no base of an interval is left out but N.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +22,7 @@ from glm_composer.conversion.windowings import Cut, Windowing
 from glm_composer.conversion.windows import (
     Intervals,
     clip,
+    divide,
     expand,
     expand_evenly,
     merge,
@@ -37,17 +41,20 @@ class Regions:
     """Settings of every windowing over annotated regions.
 
     Attributes:
-        length: window length in bases.
+        length: window length in bases; of the longest, with `varying`.
+        varying: windows are as long as their intervals.
         flank: bases that are added on either side of an interval.
         jitter: largest number of bases by which an interval is moved, either way, at random.
         seed: of the jitter; each contig draws by its own name.
-        minimum: shorter intervals are left out, before they are widened to one window.
+        minimum: shorter intervals are left out, before they are widened to one window; with
+            `varying`, also what is left of one between N.
         mask_outside: lower-case the positions outside the intervals.
         move_edges: move an interval that leaves the contig when widened back inside. False cuts
             it at the contig's end, as GPN does; most windows there are then lost.
     """
 
     length: PositiveInt = 512
+    varying: bool = False
     flank: NonNegativeInt = 0
     jitter: NonNegativeInt = 0
     seed: NonNegativeInt = 0
@@ -70,6 +77,12 @@ def cut_regions(settings: Regions, find: Finder, less: Finder | None = None) -> 
         # Before a piece is cut out of its contig: every piece sees the same draws.
         inside = wanted[wanted[:, 1] - wanted[:, 0] >= settings.minimum] - contig.start
         size = len(contig.sequence)
+        if settings.varying:
+            known = subtract(clip(inside, size), contig.runs.unknown)
+            known = known[known[:, 1] - known[:, 0] >= settings.minimum]
+            # Nothing lies outside of the intervals that would have to be masked.
+            starts, lengths = divide(known, settings.length)
+            return Cut(starts, contig.sequence, lengths)
         regions = _widen(inside, settings, size)
         starts = tile(subtract(regions, contig.runs.unknown), *[settings.length] * 2)
         if not settings.mask_outside:
