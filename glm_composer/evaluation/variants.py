@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from glm_composer import sequence
 from glm_composer.errors import UserError
 from glm_composer.genome import Genome
+from glm_composer.variant_files.columns import KEY, labels, refuse_repeated
 
-REQUIRED = ("chrom", "pos", "ref", "alt")
+REQUIRED = KEY
 
 _SEPARATORS = {".tsv": "\t", ".csv": ","}
-_LABELS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 
 def read_variants(path: str | Path) -> pl.DataFrame:
@@ -51,10 +51,10 @@ def read_variants(path: str | Path) -> pl.DataFrame:
     checked = [_chromosomes(source, raw), _positions(source, raw)]
     checked += [_alleles(source, raw, column) for column in ("ref", "alt")]
     if "label" in raw.columns:
-        checked.append(_labels(source, raw))
+        checked.append(labels(source, raw["label"]))
     table = raw.with_columns(checked)
     _refuse(source, raw, "alt", table["ref"] == table["alt"], "the same as ref")
-    _refuse_repeated(source, table)
+    refuse_repeated(source, table)
     return table
 
 
@@ -178,13 +178,6 @@ def _alleles(source: Path, raw: pl.DataFrame, column: str) -> pl.Series:
     return allele
 
 
-def _labels(source: Path, raw: pl.DataFrame) -> pl.Series:
-    text = raw["label"].cast(pl.String).str.to_lowercase()
-    label = text.replace_strict(_LABELS, default=None, return_dtype=pl.Boolean)
-    _refuse(source, raw, "label", label.is_null(), "neither 0 nor 1")
-    return label
-
-
 def _refuse(source: Path, raw: pl.DataFrame, column: str, bad: pl.Series, problem: str) -> None:
     """Raise for the first row where `bad` is true, counting the others."""
     count = int(bad.sum())
@@ -195,17 +188,4 @@ def _refuse(source: Path, raw: pl.DataFrame, column: str, bad: pl.Series, proble
     raise UserError(
         f"{source}: row {row + 1}, column '{column}': {raw[column][row]!r} is {problem}{total}; "
         "mend or remove the row"
-    )
-
-
-def _refuse_repeated(source: Path, table: pl.DataFrame) -> None:
-    repeats = np.flatnonzero(~table.select(pl.struct(REQUIRED).is_first_distinct()).to_series())
-    if not len(repeats):
-        return
-    row = int(repeats[0])
-    variant = table.select(REQUIRED).row(row)
-    first = table.select(REQUIRED).rows().index(variant)
-    raise UserError(
-        f"{source}: row {row + 1}, columns {', '.join(REQUIRED)}: {' '.join(map(str, variant))} "
-        f"is already in row {first + 1} ({len(repeats)} repeated rows); remove the repeats"
     )

@@ -1,0 +1,117 @@
+"""Variants in TSV or CSV, plain or gzip, read in blocks.
+
+The types of the columns besides chrom, pos, ref and alt come from all rows, for a guess from the
+first ones fails further down. So the file is read twice, and never held.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from glm_composer.errors import UserError
+from glm_composer.variant_files.columns import KEY, regroup, require
+
+_BLOCK = 1 << 20  # bytes
+_SEPARATORS = {".tsv": "\t", ".csv": ","}
+_TRUTH = {"true": True, "false": False}
+
+
+def columns(path: Path) -> list[str]:
+    """Return the names of the columns, checked."""
+    with _explained(path), closing(_stream(path)) as stream:
+        lines = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+        names = next(csv.reader(lines, delimiter=_separator(path)), [])
+    require(path, names)
+    return names
+
+
+def count(path: Path) -> int:
+    """Return the number of rows, reading them all."""
+    return sum(len(frame) for frame in _frames(path, columns(path)))
+
+
+def chunks(path: Path, rows: int, start: int) -> Iterator[pl.DataFrame]:
+    """See `VariantFile.chunks`; the rows before `start` are read too."""
+    names = columns(path)
+    types = _types(path, names)
+    yield from regroup(path, (_typed(each, types) for each in _frames(path, names)), rows, start)
+
+
+def _frames(path: Path, names: list[str]) -> Iterator[pl.DataFrame]:
+    """The rows in blocks, all of them text, null where a field is empty.
+
+    Raises:
+        UserError: a field with a line break. It is a quotation mark without its pair, which makes
+            one field of all rows up to the next one.
+    """
+    row = 0
+    with _explained(path), closing(_stream(path)) as stream:
+        reading = pc.ReadOptions(use_threads=False, block_size=_BLOCK)
+        parsing = pc.ParseOptions(delimiter=_separator(path))
+        for batch in pc.open_csv(stream, reading, parsing, _as_text(names)):
+            frame = pl.DataFrame(pl.from_arrow(batch))
+            for name in names:
+                broken = frame[name].str.contains("\n", literal=True).fill_null(False)
+                if broken.any():
+                    number = row + (broken.arg_max() or 0) + 1
+                    raise UserError(
+                        f"{path}: row {number}, column '{name}': a field with a line break; is "
+                        "there a quotation mark without its pair?"
+                    )
+            row += len(frame)
+            yield frame
+
+
+def _stream(path: Path) -> pa.NativeFile:
+    return pa.input_stream(path, compression="gzip" if path.suffix.lower() == ".gz" else None)
+
+
+def _separator(path: Path) -> str:
+    return _SEPARATORS[Path(path.name.lower().removesuffix(".gz")).suffix]
+
+
+def _as_text(names: list[str]) -> pc.ConvertOptions:
+    return pc.ConvertOptions(
+        column_types={name: pa.string() for name in names},
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
+    )
+
+
+def _types(path: Path, names: list[str]) -> dict[str, pl.DataType]:
+    """What each column can be as a whole: whole numbers, else numbers, else truth, else text."""
+    possible = {
+        name: [pl.Int64(), pl.Float64(), pl.Boolean()] for name in names if name not in KEY
+    }
+    for frame in _frames(path, names) if possible else ():
+        for name, left in possible.items():
+            there = frame[name].drop_nulls()
+            while left and _cast(there, left[0]).null_count():
+                left.pop(0)
+    return {name: left[0] if left else pl.String() for name, left in possible.items()}
+
+
+def _typed(frame: pl.DataFrame, types: dict[str, pl.DataType]) -> pl.DataFrame:
+    return frame.with_columns([_cast(frame[name], to) for name, to in types.items()])
+
+
+def _cast(text: pl.Series, to: pl.DataType) -> pl.Series:
+    if to == pl.Boolean():
+        return text.str.to_lowercase().replace_strict(_TRUTH, default=None, return_dtype=to)
+    return text.cast(to, strict=False)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be read as a table: {reason}") from None
