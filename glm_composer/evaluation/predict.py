@@ -29,39 +29,75 @@ class Predictor:
     """Asks a network for the bases at chosen positions. Use it within `evaluating`.
 
     Args:
-        embed: final hidden states [n, width, size] of ids [n, width], in any precision; where
-            windows end in [PAD], their lengths [n] are its second argument.
+        embed: as `LanguageModel.embed`: (ids, lengths, position) -> final hidden states, in any
+            precision; lengths and position may be None.
         decoder: its decoder, applied in fp32, and only to the positions that are read.
         batch_size: rows every call of `embed` gets, filled up with [PAD], so that a compiled
             network sees one shape.
+        causal: whether position i of the network predicts base i + 1, not base i.
     """
 
-    def __init__(self, embed: Callable[..., Tensor], decoder: nn.Linear, batch_size: int):
+    def __init__(
+        self,
+        embed: Callable[[Tensor, Tensor | None, int | None], Tensor],
+        decoder: nn.Linear,
+        batch_size: int,
+        *,
+        causal: bool,
+    ):
         self.embed, self.decoder, self.batch_size = embed, decoder, batch_size
+        self.causal = causal
 
     def at(self, ids: Bytes, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Logits of acgt at one position a window.
+        """Logits of acgt at one position a window; of the base after it where causal.
 
         Args:
-            ids: uint8 [n, width], n at most `batch_size`.
-            positions: int64 [n], 0-based.
+            ids: uint8 [n, width]; as many as come, `batch_size` at a time.
+            positions: int64 [n], 0-based. Where all are the same, no more of the network is
+                computed than that one depends on.
 
         Returns:
             float32 [n, 4]
         """
-        chosen = self._hidden(ids)[torch.arange(len(ids)), torch.from_numpy(positions)]
-        return self._bases(chosen).cpu().numpy()
+        if len(positions) and (positions == positions[0]).all():
+            chosen = self.hidden(ids, int(positions[0]))
+        else:
+            starts = range(0, max(len(ids), 1), self.batch_size)
+            chosen = torch.cat([self._chosen(ids, positions, start) for start in starts])
+        # Fetched at once: a device that waits for its answers to be fetched stands idle.
+        return self.bases(chosen).cpu().numpy()
 
     def everywhere(self, ids: Bytes) -> NDArray[np.float32]:
         """Log-probabilities of acgt everywhere: uint8 ids [n, width] -> float32 [n, width, 4]."""
-        return self._bases(self._hidden(ids)).log_softmax(-1).cpu().numpy()
+        return self.bases(self.hidden(ids)).log_softmax(-1).cpu().numpy()
 
-    def _hidden(self, ids: Bytes) -> Tensor:
+    def hidden(self, ids: Bytes, position: int | None = None) -> Tensor:
+        """Final hidden states of uint8 ids [n, width], `batch_size` windows at a time.
+
+        Args:
+            ids: uint8 [n, width].
+            position: the only one that is wanted, 0-based.
+
+        Returns:
+            [n, width, size] in the network's precision, [n, size] of one position.
+        """
+        starts = range(0, max(len(ids), 1), self.batch_size)
+        parts = [self._batch(ids[start : start + self.batch_size], position) for start in starts]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _chosen(self, ids: Bytes, positions: NDArray[np.int64], start: int) -> Tensor:
+        rows = slice(start, start + self.batch_size)
+        hidden = self.hidden(ids[rows])
+        places = torch.from_numpy(positions[rows]).to(hidden.device)
+        return hidden[torch.arange(len(hidden), device=hidden.device), places]
+
+    def _batch(self, ids: Bytes, position: int | None) -> Tensor:
         # The device is looked up late: a trainer may move its model after this was made.
         tensor = torch.from_numpy(np.ascontiguousarray(ids)).to(self.decoder.weight.device)
         filled = F.pad(tensor, (0, 0, 0, self.batch_size - len(ids)), value=PAD)
-        lengths = () if ids.all() else ((filled != PAD).sum(1),)  # [PAD] is 0
-        return self.embed(filled, *lengths)[: len(ids)]
+        lengths = None if ids.all() else (filled != PAD).sum(1)  # [PAD] is 0
+        return self.embed(filled, lengths, position)[: len(ids)]
 
-    def _bases(self, hidden: Tensor) -> Tensor:
+    def bases(self, hidden: Tensor) -> Tensor:
+        """Logits of acgt: hidden states [..., size] -> float32 [..., 4]."""
         return F.linear(hidden.float(), self.decoder.weight[FIRST_BASE:].float())

@@ -1,5 +1,6 @@
 """A labelled variant table, read and checked once, scored as often as asked."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glm_composer.errors import UserError
-from glm_composer.evaluation.scores import Predict, Strands, llr
 from glm_composer.evaluation.variants import allele_ids, check_reference, read_variants
+from glm_composer.evaluation.window_cache import Cut
 from glm_composer.genome import Genome
 from glm_composer.sequence import Bytes
 
@@ -23,20 +24,26 @@ class VariantWindows:
         windows: ASCII uint8 [n, width]; the variant is at width // 2.
         ref: uint8 ids [n].
         alt: uint8 ids [n].
+        genome_sha256: of the FASTA the windows were cut from, as hexadecimal digits.
     """
 
     table: pl.DataFrame
     windows: Bytes
     ref: Bytes
     alt: Bytes
+    genome_sha256: str = "unknown"
 
     def __len__(self) -> int:
         return len(self.table)
 
     def take(self, keep: NDArray[np.bool_]) -> "VariantWindows":
         """The rows where `keep` [n] is true."""
-        return VariantWindows(
-            self.table.filter(pl.Series(keep)), self.windows[keep], self.ref[keep], self.alt[keep]
+        return dataclasses.replace(
+            self,
+            table=self.table.filter(pl.Series(keep)),
+            windows=self.windows[keep],
+            ref=self.ref[keep],
+            alt=self.alt[keep],
         )
 
     def on(self, chroms: list[str] | None) -> NDArray[np.bool_]:
@@ -45,11 +52,17 @@ class VariantWindows:
             return np.ones(len(self), dtype=bool)
         return self.table["chrom"].is_in(chroms).to_numpy()
 
-    def llr(self, predict: Predict, strands: Strands, batch_size: int) -> NDArray[np.float32]:
-        """Score every variant, see `scores.llr`: float32 [n]."""
-        return llr(
-            predict, self.windows, self.ref, self.alt, strands=strands, batch_size=batch_size
-        )
+    def blocks(self, sites: int) -> list[NDArray[np.intp]]:
+        """Rows in blocks of up to `sites` sites, by position; a site's alts stay together.
+
+        Together they hold every row once, and depend on the table alone.
+        """
+        ordered = self.table.select("chrom", "pos").with_row_index("row").sort("chrom", "pos")
+        new = ordered.select(pl.struct("chrom", "pos").is_first_distinct()).to_series()
+        site = np.cumsum(new.to_numpy()) - 1
+        borders = np.flatnonzero(np.diff(site // sites)) + 1
+        rows = ordered["row"].to_numpy().astype(np.intp)
+        return np.split(rows, borders) if len(rows) else []
 
 
 def load_variant_windows(
@@ -68,11 +81,40 @@ def load_variant_windows(
     """
     table = read_variants(variants)
     with Genome(genome) as bases:
-        fits = check_reference(table, bases, source=variants, allow_mismatch=allow_mismatch)
-        table = table.filter(pl.Series(fits))
-        positions = table["pos"].to_numpy() - 1
-        windows = bases.windows(table["chrom"].to_list(), positions, width)
-    return VariantWindows(table, windows, *allele_ids(table))
+        found = cut_windows(table, bases, width, source=variants, allow_mismatch=allow_mismatch)
+    return with_windows(table, found)
+
+
+def cut_windows(
+    table: pl.DataFrame,
+    genome: Genome,
+    width: int,
+    *,
+    source: str | Path = "variant table",
+    allow_mismatch: bool = False,
+) -> Cut:
+    """Check variants against their genome and cut the windows around them.
+
+    Args:
+        table: what `read_variants` returns; `chrom` as the genome calls it.
+        genome: of the variants' assembly.
+        width: bases a window; the variant is at width // 2.
+        source: the table's name, for the message.
+        allow_mismatch: leave out variants that do not fit the genome instead of refusing.
+
+    Raises:
+        UserError: rows that do not fit, unless allowed.
+    """
+    fits = check_reference(table, genome, source=source, allow_mismatch=allow_mismatch)
+    fitting = table.filter(pl.Series(fits))
+    positions = fitting["pos"].to_numpy() - 1
+    return Cut(fits, genome.windows(fitting["chrom"].to_list(), positions, width))
+
+
+def with_windows(table: pl.DataFrame, cut: Cut, genome_sha256: str = "unknown") -> VariantWindows:
+    """The rows of a table that have a window, and these."""
+    rows = table.filter(pl.Series(cut.fits))
+    return VariantWindows(rows, cut.windows, *allele_ids(rows), genome_sha256)
 
 
 def check_rankable(

@@ -3,7 +3,7 @@
 import math
 
 from glm_composer.report.blocks import figure, grid, predictor_colour, section, table
-from glm_composer.report.charts import Dot, dot_chart
+from glm_composer.report.dots import Dot, dot_chart
 from glm_composer.report.markup import Markup, tag
 from glm_composer.report.numbers import best_baseline, number, readable
 from glm_composer.report.record import MODEL, HeldOut, Run

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from glm_composer.evaluation import strata
 from glm_composer.evaluation.metrics import auprc, auprc_se
 from glm_composer.report.record import MODEL
 
@@ -107,33 +108,21 @@ def by_consequence(rows: pl.DataFrame, predictors: list[str]) -> list[Stratum]:
     Returns:
         The most frequent consequence first; empty if positives have but one.
     """
-    if "consequence" not in rows.columns:
-        return []
-    rows = rows.with_columns(pl.col("label").cast(pl.Boolean))
-    counts = rows.filter("label").group_by("consequence").len()
-    names = counts.sort(["len", "consequence"], descending=[True, False])["consequence"].to_list()
-    return [_stratum(rows, name, predictors) for name in names] if len(names) > 1 else []
+    found = [
+        s for s in strata.strata(rows, labelled=True) if s.column == "consequence" and s.positives
+    ]
+    return [_stratum(rows, part, predictors) for part in found] if len(found) > 1 else []
 
 
-def _stratum(rows: pl.DataFrame, name: str | None, predictors: list[str]) -> Stratum:
-    positives = rows.filter(pl.col("label") & pl.col("consequence").eq_missing(pl.lit(name)))
-    controls = rows.filter(~pl.col("label"))
-    if "match_group" in rows.columns:
-        groups = positives["match_group"].unique().to_list()
-        controls = controls.filter(pl.col("match_group").is_in(groups))
-    part = pl.concat([positives, controls])
-    label = part["label"].to_numpy()
-    unknown = (math.nan, math.nan)
+def _stratum(rows: pl.DataFrame, part: strata.Stratum, predictors: list[str]) -> Stratum:
+    label = rows["label"].to_numpy()[part.rows]
+    auprcs = {name: (math.nan, math.nan) for name in predictors}
+    if part.controls:
+        for name in predictors:
+            score = rows[name].to_numpy()[part.rows]
+            auprcs[name] = (auprc(label, score), auprc_se(label, score))
     return Stratum(
-        consequence="(none given)" if name is None else name,
-        positives=len(positives),
-        controls=len(controls),
-        auprc={
-            each: (auprc(label, part[each]), auprc_se(label, part[each]))
-            if len(controls)
-            else unknown
-            for each in predictors
-        },
+        consequence=part.name, positives=part.positives, controls=part.controls, auprc=auprcs
     )
 
 

@@ -47,6 +47,7 @@ class ScoredTable:
         name: of the table.
         chroms: chromosomes of the figures.
         figures: predictor -> what `metrics.summarize` returns; `model` first.
+        others: other score of the model -> its figures.
         rows: variants on those chromosomes, with a column of scores for each predictor; None where
             the file is gone.
         total: variants on all chromosomes; 0 where the file is gone.
@@ -57,6 +58,7 @@ class ScoredTable:
     name: str
     chroms: list[str]
     figures: dict[str, dict[str, float]]
+    others: dict[str, dict[str, float]]
     rows: pl.DataFrame | None
     total: int
     card: str | None
@@ -235,6 +237,7 @@ def _read_table(
         name=name,
         chroms=list(raw["chroms"]),
         figures=figures,
+        others=raw.get("others", {}),
         rows=rows,
         total=total,
         card=card.read_text(errors="replace") if source and card.is_file() else None,

