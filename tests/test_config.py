@@ -79,6 +79,31 @@ def test_what_has_no_default_must_be_there(tmp_path, key):
             ["evaluation.tables={a/b: {variants: v, genome: g}}"],
             "evaluation: tables: 'a/b' is not a plain name",
         ),
+        (
+            ["evaluation.tables={a: {variants: v, genome: g, subset: s}}"],
+            "evaluation.tables.a: subset 's' is of a dataset of TraitGym: give `dataset`",
+        ),
+        (
+            ["evaluation.tables={a: {variants: v, genome: 'ftp://host/g.fa'}}"],
+            "evaluation.tables.a: genome 'ftp://host/g.fa' is an address: give its genome_sha256",
+        ),
+        (
+            ["evaluation.tables={a: {variants: v, genome: g, scores: [influence, influence]}}"],
+            "evaluation.tables.a: scores: one is there twice: influence, influence",
+        ),
+        (
+            ["evaluation.tables={a: {variants: v, genome: g, scores: [LLR, LRR]}}"],
+            "evaluation.tables.a.scores: unknown name 'LRR' in scores; valid names: "
+            "Embeddings.minus.inner_product, ",
+        ),
+        (
+            ["evaluation.tables={a: {variants: v, genome: g, scores: [window_llr]}}"],
+            "evaluation.tables.a.scores: score 'window_llr' needs a causal model",
+        ),
+        (
+            ["evaluation.tables={a: {variants: v, genome: g, scores: []}}"],
+            "'evaluation.tables.a.scores' = []: list should have at least 1 item",
+        ),
         (["scheduler={name: wsd, decay: soon}"], "scheduler.decay = 'soon': expected a duration"),
         (["scheduler={name: cosine, warmup: 5}"], "scheduler.warmup = '5': expected a duration"),
         (["scheduler={name: linear, warmup: -1ba}"], "scheduler.warmup = '-1ba': expected"),

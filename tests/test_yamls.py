@@ -61,6 +61,13 @@ def test_gpn_promoter_is_the_reference_recipe():
     assert sum(parameter.numel() for parameter in model.parameters()) == 152_189_952
     assert config.global_train_batch_size == 2048
     assert (config.data.soft_mask_weight, config.data.eval_soft_mask_weight) == (0.01, 0.0)
+    table = config.evaluation.tables["mendelian_promoter"]
+    assert table.variants == "songlab/TraitGym"
+    assert (table.dataset, table.subset) == (
+        "mendelian_traits_matched_9",
+        "nonexonic_AND_proximal",
+    )
+    assert (table.scores[0], table.window, table.strands) == ("LLR.minus.score", 512, "both")
 
 
 @pytest.mark.parametrize(

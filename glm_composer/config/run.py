@@ -12,7 +12,8 @@ from pydantic import PositiveFloat, PositiveInt
 from glm_composer.config.data import DataConfig
 from glm_composer.config.evaluation import EvaluationConfig
 from glm_composer.config.values import Duration, Interval, Name, NonEmpty, Precision
-from glm_composer.registry import callbacks, models, objectives, optimizers, schedules
+from glm_composer.errors import UserError
+from glm_composer.registry import callbacks, models, objectives, optimizers, schedules, scores
 from glm_composer.settings import named, named_each
 
 
@@ -164,6 +165,7 @@ class Config:
                     f"scheduler.{key} = '{value}': expected a duration like 1000ba or 0.1dur"
                 )
         self._check_direction()
+        self._check_scores()
 
     def _check_direction(self) -> None:
         """Check that what is asked of the model is what it can know without having seen it."""
@@ -183,8 +185,12 @@ class Config:
                 f"objective.name '{objective}' asks for the next base, which any other than a "
                 f"causal model sees: it needs model.causal, {where}"
             )
-        for name in self.evaluation.tables:
-            raise ValueError(
-                f"evaluation.tables.{name} scores variants at masked positions, which "
-                f"objective.name '{objective}' never learns; leave it out ({name}: null)"
-            )
+
+    def _check_scores(self) -> None:
+        """Check that the model can have the scores that are asked for."""
+        for name, table in self.evaluation.tables.items():
+            for score in table.scores:
+                try:
+                    scores.get(score)(getattr(self.model, "causal", False))
+                except UserError as error:
+                    raise ValueError(f"evaluation.tables.{name}.scores: {error}") from None

@@ -10,6 +10,7 @@ Interval = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep)$")]
 Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(ba|ep|sp|tok)$")]
 Moment = Annotated[str, StringConstraints(pattern=r"^([0-9]+(ba|ep)|[0-9]*\.?[0-9]+dur)$")]
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 

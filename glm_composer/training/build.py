@@ -18,6 +18,7 @@ from composer.utils import dist
 from glm_composer.config import Config
 from glm_composer.data.loaders import stream_table
 from glm_composer.data.randomness import mix
+from glm_composer.evaluation.table import VariantWindows
 from glm_composer.registry import callbacks, models, optimizers, schedules
 from glm_composer.training.callbacks.data_wait import LogDataWait
 from glm_composer.training.callbacks.ema import EMA
@@ -30,12 +31,13 @@ from glm_composer.training.callbacks.variants import Averaged, EvaluateVariants
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.data import evaluation_data, training_data
 from glm_composer.training.device import check_machine, device_type, peak
-from glm_composer.training.inputs import LATEST, check_data, load_tables
+from glm_composer.training.inputs import LATEST, check_data
 from glm_composer.training.losses import NAMES
 from glm_composer.training.metrics_file import MetricsFile
 from glm_composer.training.parallel import shard
 from glm_composer.training.saver import DurableSaver
 from glm_composer.training.schedules import check_units
+from glm_composer.training.tables import load_tables
 from glm_composer.training.weights import load_into, read
 
 _LOG = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ def build_trainer(config: Config) -> Trainer:
     window = check_data(config)
     check_units(config.scheduler, config.max_duration)
     check_machine(config)
+    tables = load_tables(config, window)
     # Every rank must draw the same initial weights.
     torch.manual_seed(config.seed)
     sharded = config.parallelism == "fsdp2" and ranks > 1
@@ -107,7 +110,7 @@ def build_trainer(config: Config) -> Trainer:
         callbacks=[
             restore,
             SetLearningRate(optimizer, schedules.get(config.scheduler.name)(config.scheduler)),
-            *_callbacks(config, model, window, train_data),
+            *_callbacks(config, model, tables, train_data),
         ],
         loggers=_loggers(config),
         progress_bar=config.loggers.progress_bar,
@@ -148,7 +151,10 @@ def _algorithms(config: Config) -> list[Any]:
 
 
 def _callbacks(
-    config: Config, model: GenomicModel, window: int, train_data: DataSpec
+    config: Config,
+    model: GenomicModel,
+    tables: dict[str, VariantWindows],
+    train_data: DataSpec,
 ) -> list[Callback]:
     streams = stream_table(train_data, list(config.data.streams) or [config.data.train_split])
     stop = StopAtBadLoss(model, streams)
@@ -164,9 +170,9 @@ def _callbacks(
     if config.ema.decay is not None:
         found.append(ema := EMA(model, config.ema.decay))
         averaged = ema.averaged
-    for name, variants in load_tables(config, window).items():
+    for name, variants in tables.items():
         table = config.evaluation.tables[name]
-        found.append(EvaluateVariants(name, table, variants, model, averaged))
+        found.append(EvaluateVariants(name, table, variants, model, config.run_dir, averaged))
     if config.ledger:
         found.append(Ledger(config, streams))
     found += [callbacks.get(each.name)(each, config) for each in config.callbacks.values()]

@@ -48,7 +48,7 @@ def evaluate_checkpoint(
     if settings is not None:
         write_record(config, sum(p.numel() for p in model.parameters()))
     out = run_dir / "evaluation" / path.stem
-    evaluate_run(config, model, out)
+    evaluate_run(config, model, out, path.stem)
     return out
 
 

@@ -42,11 +42,13 @@ class GenomicModel(ComposerModel):
         self._metrics = metrics
         self._flops: dict[int, int] = {}
 
-    def embed(self, ids: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Final hidden states [batch, length, width], in the run's precision, maybe compiled."""
+    def embed(
+        self, ids: Tensor, lengths: Tensor | None = None, position: int | None = None
+    ) -> Tensor:
+        """What `LanguageModel.embed` gives, in the run's precision, maybe compiled."""
         with self._precision(self.bf16):
             # Looked up late: a network that is sharded gets another `embed`.
-            return (self._compiled or self.model.embed)(ids, lengths)
+            return (self._compiled or self.model.embed)(ids, lengths, position)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return `loss`, a scalar, `sums` [3, 2], see `loss_sums`, and `streams` where there are.

@@ -28,11 +28,16 @@ def check_machine(config: Config) -> None:
             "device_train_microbatch_size=auto needs a GPU: a CPU does not say that memory is "
             "short before it is gone; give a number of windows, or null for all at once"
         )
-    compilers = (os.environ.get("CXX"), "g++", "clang++")
-    if config.compile and not any(name and shutil.which(name) for name in compilers):
+    if config.compile and not has_compiler():
         raise UserError(
             "compile=true needs a C++ compiler (g++); install one or set compile=false"
         )
+
+
+def has_compiler() -> bool:
+    """Whether there is the C++ compiler that torch.compile needs on a CPU."""
+    compilers = (os.environ.get("CXX"), "g++", "clang++")
+    return any(name and shutil.which(name) for name in compilers)
 
 
 def peak(config: Config) -> float:

@@ -11,6 +11,7 @@ import torch
 from composer.utils import dist
 from torch import Tensor
 
+from glm_composer import registry
 from glm_composer.config import Config
 from glm_composer.data.batches import BatchIds
 from glm_composer.data.dataset import read_batch
@@ -20,71 +21,86 @@ from glm_composer.evaluation import baselines
 from glm_composer.evaluation.held_out import held_out_losses
 from glm_composer.evaluation.metrics import summarize
 from glm_composer.evaluation.predict import Predictor, evaluating
-from glm_composer.evaluation.scores import NAMED_SCORES
+from glm_composer.evaluation.scores import Values
+from glm_composer.evaluation.scores.likelihood import site_ratio
 from glm_composer.evaluation.table import VariantWindows
 from glm_composer.sequence import PAD, Bytes, encode
-from glm_composer.training.callbacks.variants import distributed_llr
 from glm_composer.training.composer_model import GenomicModel
-from glm_composer.training.inputs import check_data, load_tables, open_split
+from glm_composer.training.inputs import check_data, open_split
+from glm_composer.training.scoring import about, score_table, write_table
+from glm_composer.training.tables import load_tables
 
 Tables = dict[str, baselines.ContextTable]
 # Windows prepared at a time.
 _AT_ONCE = 4096
 
 
-def evaluate_run(config: Config, model: GenomicModel, out: Path) -> None:
+def evaluate_run(config: Config, model: GenomicModel, out: Path, checkpoint: str) -> None:
     """Measure held-out loss and variant tables, beside baselines fitted on the training split.
 
     Rank 0 writes into the directory `out`: for each variant table `NAME.parquet`, its rows on the
-    reported chromosomes with a column of scores for the model and each baseline, then
-    `summary.json` with `held_out` (nats by predictor) and `tables` (table -> figures by
-    predictor). Call it on all ranks.
+    reported chromosomes with the table's first score of the model (`model`) and of each baseline,
+    and its other scores by their names; then `summary.json` with `held_out` (nats by predictor)
+    and `tables` (table -> figures by predictor, and by other score). Call it on all ranks.
+
+    Args:
+        config: of the run.
+        model: with the weights to measure.
+        out: directory of the results.
+        checkpoint: what these weights are called, as `ba1000`.
     """
     window = check_data(config)
-    batch_size = config.device_eval_batch_size
     tables, scores = {}, {}
     for name, variants in load_tables(config, window).items():
         settings = config.evaluation.tables[name]
         tables[name] = variants.take(variants.on(settings.report_chroms))
-        scores[name] = distributed_llr(model, tables[name], settings)
+        scores[name] = score_table(model, tables[name], settings)
     if dist.get_global_rank() != 0:
         return
+    known: Tables = {}
     summary: dict[str, Any] = {"tables": {}}
-    report_split = config.evaluation.report_split
     if getattr(config.objective, "causal", False):
-        # Nor has it variant tables, see `Config`: nothing asks for a baseline.
-        why = (
-            f"no comparison with context tables, which fill in masked bases from both sides: "
-            f"objective.name '{config.objective.name}' learns the next base, whose held-out loss "
-            f"is {config.data.eval_split}/loss"
-        )
-        print(f"{report_split}: {why}", flush=True)
-        _write_summary({**summary, "no_held_out": why}, out)
-        return
-    known = baselines.fit_all(_windows(config, config.data.train_split, window)[0])
-    if config.data.remote or (Path(config.data.path) / report_split).exists():
-        windows, ids = _windows(config, report_split, window)
-        predictor = Predictor(model.embed, model.model.decoder, batch_size)
-        with evaluating(model):
-            losses = held_out_losses(
-                predictor.everywhere,
-                windows,
-                ids,
-                known,
-                config.evaluation.mask_rate,
-                batch_size,
-            )
-        summary["held_out"] = {"split": config.evaluation.report_split, **losses}
+        summary["no_held_out"] = _why_nothing_held_out(config)
+        print(f"{config.evaluation.report_split}: {summary['no_held_out']}", flush=True)
+    else:
+        known = baselines.fit_all(_windows(config, config.data.train_split, window)[0])
+        summary |= _held_out(config, model, window, known)
     for name, variants in tables.items():
-        scored = _with_scores(variants, scores[name], known, config.evaluation.tables[name].score)
-        _write(out / f"{name}.parquet", scored.write_parquet)
-        summary["tables"][name] = _figures(scored)
+        settings = config.evaluation.tables[name]
+        scored, figures = _compare(variants, scores[name], known)
+        facts = about(name, settings, variants, model=f"{config.run_name}/{checkpoint}")
+        write_table(out / f"{name}.parquet", scored, facts)
+        summary["tables"][name] = figures
     _write_summary(summary, out)
 
 
+def _why_nothing_held_out(config: Config) -> str:
+    return (
+        "no comparison with context tables, which fill in masked bases from both sides: "
+        f"objective.name '{config.objective.name}' learns the next base, whose held-out loss "
+        f"is {config.data.eval_split}/loss"
+    )
+
+
+def _held_out(config: Config, model: GenomicModel, window: int, known: Tables) -> dict[str, Any]:
+    """`held_out` of the summary; nothing where the split is not there."""
+    split, batch_size = config.evaluation.report_split, config.device_eval_batch_size
+    if not config.data.remote and not (Path(config.data.path) / split).exists():
+        return {}
+    windows, ids = _windows(config, split, window)
+    predictor = Predictor(model.embed, model.model.decoder, batch_size, causal=model.model.causal)
+    with evaluating(model):
+        losses = held_out_losses(
+            predictor.everywhere, windows, ids, known, config.evaluation.mask_rate, batch_size
+        )
+    return {"held_out": {"split": split, **losses}}
+
+
 def _write_summary(summary: dict[str, Any], out: Path) -> None:
-    text = json.dumps(summary, indent=2) + "\n"
-    _write(out / "summary.json", lambda path: Path(path).write_text(text))
+    out.mkdir(parents=True, exist_ok=True)
+    aside = out / "summary.json.partial"
+    aside.write_text(json.dumps(summary, indent=2) + "\n")
+    os.replace(aside, out / "summary.json")
 
 
 def _windows(config: Config, split: str, window: int) -> tuple[Bytes, np.ndarray]:
@@ -107,31 +123,33 @@ def _ask_nothing(ids: Tensor, keys: Tensor) -> Asked:
     return Asked(ids, torch.full_like(ids, PAD))
 
 
-def _with_scores(
-    variants: VariantWindows, scores: np.ndarray, known: Tables, score: str
-) -> pl.DataFrame:
-    transform = NAMED_SCORES[score]
-    windows = encode(variants.windows)
-    columns = {"model": transform(scores)}
-    for name, table in known.items():
-        llr = baselines.variant_llr(
-            table, windows, windows.shape[1] // 2, variants.ref, variants.alt
-        )
-        columns[name] = transform(llr)
-    return variants.table.with_columns(**{k: pl.Series(v) for k, v in columns.items()})
-
-
-def _figures(scored: pl.DataFrame) -> dict[str, Any]:
-    """Figures of each predictor."""
-    predictors = scored.columns[scored.columns.index("model") :]
-    return {
+def _compare(
+    variants: VariantWindows, scores: dict[str, Values], known: Tables
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The scored table, and its figures: by predictor of the first score, and by other score."""
+    first, *others = scores
+    compared = {"model": scores[first], **_of_baselines(variants, first, known)}
+    columns = {**compared, **{name: scores[name] for name in others}}
+    scored = variants.table.with_columns(**{k: pl.Series(v) for k, v in columns.items()})
+    figures = {
         "chroms": sorted(scored["chrom"].unique().to_list()),
-        "figures": {name: summarize(scored, scored[name].to_numpy()) for name in predictors},
+        "figures": {name: summarize(scored, values) for name, values in compared.items()},
     }
+    if others:
+        figures["others"] = {name: summarize(scored, scores[name]) for name in others}
+    return scored, figures
 
 
-def _write(path: Path, write: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".partial")
-    write(aside)
-    os.replace(aside, path)
+def _of_baselines(variants: VariantWindows, name: str, known: Tables) -> dict[str, Values]:
+    """A score of each baseline; of none where it takes more than likelihoods at the site."""
+    score = registry.scores.get(name)(False) if known else None
+    if score is None or score.measure is not site_ratio:
+        return {}
+    windows = encode(variants.windows)
+    centre = windows.shape[1] // 2
+    return {
+        baseline: score.finish(
+            baselines.variant_llr(table, windows, centre, variants.ref, variants.alt)
+        )
+        for baseline, table in known.items()
+    }

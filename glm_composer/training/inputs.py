@@ -9,8 +9,6 @@ from glm_composer.data.columns import check_split
 from glm_composer.data.remote import Remote
 from glm_composer.data.shards import Shards
 from glm_composer.errors import UserError
-from glm_composer.evaluation.baselines import NAMES as BASELINES
-from glm_composer.evaluation.table import VariantWindows, check_rankable, load_variant_windows
 
 CONFIG_FILE = "config.yaml"
 LATEST = "latest-rank0.pt"
@@ -92,26 +90,6 @@ def _check_length(path: str, manifest: Manifest, window: int) -> None:
             f"data.window ({window}) is longer than the windows of {path}, which have "
             f"{manifest.window_length} bases"
         )
-
-
-def load_tables(config: Config, window: int) -> dict[str, VariantWindows]:
-    """Read every variant table of a run, with windows of its own width or else `window`."""
-    tables = {}
-    for name, table in config.evaluation.tables.items():
-        tables[name] = load_variant_windows(
-            table.variants, table.genome, table.window or window, table.allow_mismatch
-        )
-        # Scores are written beside the table's own columns.
-        taken = sorted({"model", *BASELINES} & set(tables[name].table.columns))
-        if taken:
-            raise UserError(
-                f"{table.variants}: column '{taken[0]}' is named as a predictor whose scores are "
-                "written beside it; rename it"
-            )
-        for key in ("chroms", "report_chroms"):
-            where = f"evaluation.tables.{name}.{key}"
-            check_rankable(tables[name], getattr(table, key), table.variants, where)
-    return tables
 
 
 def check_init(config: Config) -> None:

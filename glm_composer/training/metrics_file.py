@@ -20,7 +20,8 @@ class MetricsFile(LoggerDestination):
     """Writes metrics of rank 0, one line for each step that logged any.
 
     After a resumption the lines behind the checkpoint are dropped, since their steps are run
-    again.
+    again. The checkpoint carries the line of its own step, which is written when the next step
+    begins: a run that is killed in between would have lost it, and its evaluations with it.
 
     Args:
         path: the file.
@@ -42,11 +43,24 @@ class MetricsFile(LoggerDestination):
             if not name.startswith(_DROPPED):
                 self._line[name.removeprefix("metrics/")] = float(value)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the line that is not written yet."""
+        return {"step": self._step, "line": dict(self._line)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the line of the checkpoint's step."""
+        # Of a checkpoint from before there was such a state it is empty.
+        if state and dist.get_global_rank() == 0:
+            self._step, self._line = state["step"], dict(state["line"])
+
     def fit_start(self, state: State, logger: Logger) -> None:
         """Drop what a resumed run is going to log again."""
         if dist.get_global_rank() == 0 and self.path.exists():
             resumed = state.timestamp.batch.value
             kept = [row for row in read_metrics(self.path) if row["step"] <= resumed]
+            if kept and kept[-1]["step"] == self._step:
+                # Written after the checkpoint, and with what was logged after it.
+                self._line = {}
             aside = self.path.with_suffix(".partial")
             aside.write_text("".join(json.dumps(row) + "\n" for row in kept if resumed))
             os.replace(aside, self.path)

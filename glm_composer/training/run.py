@@ -22,6 +22,7 @@ from glm_composer.training.device import device_type
 from glm_composer.training.final import evaluate_run
 from glm_composer.training.parallel import whole
 from glm_composer.training.record import check_resumable, check_writable, write_record
+from glm_composer.training.scoring import moment
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def _train(config: Config) -> None:
         ema.use()
         _LOG.info("evaluating the moving average of the weights (ema.decay %s)", config.ema.decay)
     with whole(model):
-        evaluate_run(config, model, config.run_dir / "evaluation")
+        evaluate_run(config, model, config.run_dir / "evaluation", moment(trainer.state))
     if dist.get_global_rank() == 0:
         print_summary(config.run_dir)
         print(f"report: {write_report(config.run_dir)}")

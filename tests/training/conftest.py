@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from glm_composer.config import Config
@@ -47,6 +48,33 @@ def promoters(yeast_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     ]
     config = load(ConvertConfig, REPOSITORY / "yamls/convert/yeast.yaml", overrides)
     return convert(config, progress=False)
+
+
+@pytest.fixture(scope="session")
+def traitgym(yeast: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of TraitGym's files over the yeast genome, whose contigs it calls 15 and 16.
+
+    Its subset `proximal` holds every third positive with its controls, sorted as text.
+    """
+    directory = tmp_path_factory.mktemp("hub") / "TraitGym"
+    table = pl.read_parquet(yeast / "variants.parquet").select(
+        pl.col("chrom").str.strip_prefix("chr"),
+        "pos",
+        "ref",
+        "alt",
+        OMIM=pl.lit("yeast"),
+        consequence="consequence",
+        label="label",
+        tss_dist=pl.col("pos") % 1000,
+        match_group=pl.col("match_group").cast(pl.String),
+    )
+    dataset = directory / "mendelian_traits_matched_9"
+    (dataset / "subset").mkdir(parents=True)
+    table.write_parquet(dataset / "test.parquet")
+    third = table.filter(pl.col("match_group").cast(pl.Int64) % 3 == 0)
+    subset = third.select("chrom", "pos", "ref", "alt").sort(pl.all().cast(pl.String))
+    subset.write_parquet(dataset / "subset" / "proximal.parquet")
+    return directory
 
 
 @pytest.fixture

@@ -59,12 +59,15 @@ def test_fewer_windows_than_a_batch(configure):
     ]
 
 
-def test_mixtures_resume_bitwise_and_log_their_streams(configure, yeast):
+def test_mixtures_resume_bitwise_and_log_their_streams(configure, yeast, tmp_path):
+    # One stream is fetched, into a directory that the first run finds empty and the others full.
+    proportion = "[[0ba, 0], [12ba, 2]]"
+    fetched = f"path: {tmp_path / 'cache'}, remote: 'file://{yeast}'"
     common = [
         "data.train_windows=null",
         "data.epoch_windows=128",
         "ledger=true",
-        streams_of(yeast),
+        streams_of(yeast, f"{{{fetched}, split: test, proportion: {proportion}}}"),
     ]
     common += ["save_interval=1ba", "scheduler={name: constant}"]
     config = configure("run_name=whole", "max_duration=14ba", *common)

@@ -62,6 +62,8 @@ def on_a_rank(rank: int, name: str, directory: Path) -> None:
                 # Rank 0 alone: as many calls as it likes, and weights to read.
                 for _ in range(3 if rank == 0 else 0):
                     torch.testing.assert_close(loss(model, IDS[0]), after)
+                    one, its_own = model.embed(IDS[0], None, 7), alone.embed(IDS[0])[:, 7]
+                    torch.testing.assert_close(one, its_own)
                 assert not isinstance(model.decoder.weight, DTensor)
             assert all(isinstance(each, DTensor) for each in model.parameters())
         torch.testing.assert_close(loss(model, IDS[0]), after)

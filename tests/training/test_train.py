@@ -22,9 +22,10 @@ from glm_composer.registry import models
 from glm_composer.settings import load
 from glm_composer.training.build import build_trainer
 from glm_composer.training.checkpoint import evaluate_checkpoint
-from glm_composer.training.inputs import check_data, load_tables
+from glm_composer.training.inputs import check_data
 from glm_composer.training.record import check_resumable
 from glm_composer.training.run import train
+from glm_composer.training.tables import load_tables
 from glm_composer.training.weights import read
 
 REPOSITORY = Path(__file__).parents[2]

@@ -2,33 +2,37 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
-import numpy as np
+import polars as pl
 from composer.core import Callback, State, Time, ensure_time
 from composer.loggers import Logger
 from composer.utils import dist
-from numpy.typing import NDArray
 
 from glm_composer.config import VariantTableConfig
 from glm_composer.errors import UserError
 from glm_composer.evaluation.metrics import summarize
-from glm_composer.evaluation.predict import Predictor, evaluating
-from glm_composer.evaluation.scores import NAMED_SCORES
+from glm_composer.evaluation.scores import Values
 from glm_composer.evaluation.table import VariantWindows
 from glm_composer.training.composer_model import GenomicModel
-from glm_composer.training.parallel import whole
+from glm_composer.training.scoring import about, moment, score_table, write_table
 
 Averaged = Callable[[], AbstractContextManager[None]]
 
 
 class EvaluateVariants(Callback):
-    """Logs `eval/NAME/METRIC` at the table's interval; training goes on undisturbed.
+    """Scores a table at its interval; training goes on undisturbed.
+
+    Logged are `eval/NAME/METRIC` of the first score, and where there are several
+    `eval/NAME/SCORE/METRIC` of each. The scores themselves stay in the run's directory, as
+    `scores/NAME/baSTEP.parquet`: the variants' rows with a column for each score.
 
     Args:
         name: of the table.
         config: its settings.
         variants: its rows and windows, all of them.
         model: the model that is being trained.
+        run_dir: the run's directory.
         averaged: context within which the model has the weights to score with.
     """
 
@@ -38,11 +42,20 @@ class EvaluateVariants(Callback):
         config: VariantTableConfig,
         variants: VariantWindows,
         model: GenomicModel,
+        run_dir: Path,
         averaged: Averaged = nullcontext,
     ):
         self.name, self.config, self.model, self._averaged = name, config, model, averaged
         self.variants = variants.take(variants.on(config.chroms))
         self.interval: Time = ensure_time(config.interval, "ba")
+        self.folder = run_dir / "scores" / name
+
+    def fit_start(self, state: State, logger: Logger) -> None:
+        """Remove the scores of steps behind the checkpoint, which are to be taken again."""
+        if dist.get_global_rank() == 0:
+            for path in self.folder.glob("ba*.parquet"):
+                if int(path.stem.removeprefix("ba")) > state.timestamp.batch.value:
+                    path.unlink()
 
     def batch_end(self, state: State, logger: Logger) -> None:
         """Score when an interval of batches is over."""
@@ -56,27 +69,26 @@ class EvaluateVariants(Callback):
 
     def _evaluate(self, state: State, logger: Logger) -> None:
         with self._averaged():
-            scores = distributed_llr(self.model, self.variants, self.config)
+            scores = score_table(self.model, self.variants, self.config)
+        # First, so that scores which cannot be ranked can be looked at.
+        self._keep(scores, state)
         try:
-            figures = summarize(self.variants.table, NAMED_SCORES[self.config.score](scores))
+            figures = {name: summarize(self.variants.table, scores[name]) for name in scores}
         except UserError as error:
             batch = state.timestamp.batch.value
             raise UserError(
                 f"evaluation.tables.{self.name}, after batch {batch}: {error}"
             ) from None
-        logger.log_metrics({f"eval/{self.name}/{key}": value for key, value in figures.items()})
+        for place, name in enumerate(figures):
+            keys = [f"eval/{self.name}"] if place == 0 else []
+            keys += [f"eval/{self.name}/{name}"] if len(figures) > 1 else []
+            for key in keys:
+                logger.log_metrics({f"{key}/{k}": v for k, v in figures[name].items()})
 
-
-def distributed_llr(
-    model: GenomicModel, variants: VariantWindows, config: VariantTableConfig
-) -> NDArray[np.float32]:
-    """Score every variant exactly once over all ranks; all scores [n] on each of them."""
-    rank, ranks = dist.get_global_rank(), dist.get_world_size()
-    mine = np.arange(len(variants)) % ranks == rank
-    predictor = Predictor(model.embed, model.model.decoder, config.batch_size)
-    with whole(model), evaluating(model):
-        part = variants.take(mine).llr(predictor.at, config.strands, config.batch_size)
-    scores = np.empty(len(variants), dtype=np.float32)
-    for other, values in enumerate(dist.all_gather_object(part)):
-        scores[other::ranks] = values
-    return scores
+    def _keep(self, scores: dict[str, Values], state: State) -> None:
+        if dist.get_global_rank() != 0:
+            return
+        model = f"{state.run_name}/{moment(state)}"
+        table = self.variants.table.with_columns(pl.Series(k, v) for k, v in scores.items())
+        facts = about(self.name, self.config, self.variants, model=model)
+        write_table(self.folder / f"{moment(state)}.parquet", table, facts)
