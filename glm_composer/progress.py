@@ -20,18 +20,22 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         unit = task.fields["unit"]
-        return Text(f"? M{unit}/s" if speed is None else f"{speed / 1e6:.2f} M{unit}/s")
+        if speed is None:
+            return Text(f"? {unit}/s")
+        if speed < 1e5:
+            return Text(f"{speed:,.0f} {unit}/s")
+        return Text(f"{speed / 1e6:.2f} M{unit}/s")
 
 
 @contextmanager
 def progress_bar(
-    description: str, total: int, unit: str, visible: bool
+    description: str, total: int | None, unit: str, visible: bool
 ) -> Iterator[Callable[[int], None]]:
     """Show a bar on stderr, and give a function that moves it on by so much.
 
     Args:
         description: of the work.
-        total: how much there is to do.
+        total: how much there is to do; None where nobody knows.
         unit: of that, in the singular and short, as in `bp`.
         visible: whether to show it.
     """

@@ -1,7 +1,8 @@
 """Named builders: what a `name:` in a yaml may say, and which function answers to it.
 
 A builder is a function whose first parameter is annotated with the dataclass of its own settings,
-which has a field `name`; that annotation is how a configuration section finds its schema.
+which has a field `name`; that annotation is how a configuration section finds its schema. Kinds
+that have no settings say below what their builders take.
 Built-ins register themselves with a decorator and are found by importing the modules of their
 package, so adding one is adding a file. Third parties declare an entry point in the group
 `glm_composer_KIND` (for instance `glm_composer_models`). A built-in wins over a plugin of the same
@@ -99,3 +100,6 @@ schedules = Registry("schedules", "glm_composer.training.schedules")
 callbacks = Registry("callbacks", "glm_composer.training.callbacks")
 sources = Registry("sources", "glm_composer.conversion.sources")
 windowings = Registry("windowings", "glm_composer.conversion.windowings")
+# A builder is told whether the model is causal, and gives a `Score`.
+scores = Registry("scores", "glm_composer.evaluation.scores")
+metrics = Registry("metrics", "glm_composer.evaluation.metrics")

@@ -2,8 +2,11 @@
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
 from glm_composer.conversion.config import ConvertConfig
@@ -44,3 +47,36 @@ def yeast(yeast_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             config = load(ConvertConfig, REPOSITORY / "yamls/convert/yeast.yaml", [f"out={out}"])
             convert(config, progress=False)
     return out
+
+
+@pytest.fixture(scope="session")
+def promoter_subset() -> Callable[..., pl.DataFrame]:
+    """Makes tables with the columns and counts of TraitGym's promoter subset, and two scores.
+
+    The variants are made up; `positives=105` has the counts of the complex traits.
+    """
+    return _promoter_subset
+
+
+def _promoter_subset(positives: int = 90, seed: int = 0) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    n = 10 * positives
+    group = np.repeat(np.arange(positives), 10)
+    label = np.arange(n) % 10 == 0
+    consequence = np.array(["PLS", "pELS", "upstream_gene_variant"])[group % 7 % 3]
+    llr = rng.normal(size=n) + 1.5 * label
+    return pl.DataFrame(
+        {
+            "chrom": [str(g % 22 + 1) for g in group],
+            "pos": np.arange(n) + 1_000,
+            "ref": "A",
+            "alt": "G",
+            "OMIM": ["MIM 1" if positive else None for positive in label],
+            "consequence": consequence,
+            "label": label,
+            "tss_dist": np.repeat(rng.integers(0, 1_001, positives), 10),
+            "match_group": [f"{c}_{g}" for c, g in zip(consequence, group, strict=True)],
+            "LLR.minus.score": llr.astype(np.float32),
+            "Embeddings.plus.euclidean_distance": np.exp(llr + rng.normal(size=n)),
+        }
+    ).sort("chrom", "pos", "ref", "alt")

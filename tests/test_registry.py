@@ -93,6 +93,7 @@ from dataclasses import dataclass
 from pydantic import PositiveInt
 from torch import nn
 
+from glm_composer.evaluation.scores import MaskedSites, Score
 from glm_composer.models.language_model import LanguageModel
 
 
@@ -107,6 +108,11 @@ class TinyConfig:
 def build_tiny(config: TinyConfig) -> LanguageModel:
     """Build a model without an encoder."""
     return LanguageModel(config.width, nn.Identity(), nn.LayerNorm(config.width))
+
+
+def build_certainty(causal: bool) -> Score:
+    """Build the largest logit of a masked site, times 10."""
+    return Score(MaskedSites, lambda sites: sites.logits.max(1), lambda values: 10 * values)
 '''
 
 ENTRY_POINTS = """
@@ -114,6 +120,9 @@ ENTRY_POINTS = """
 tiny = plugin_for_tests:build_tiny
 bytenet = plugin_for_tests:build_tiny
 broken = no_such_module_anywhere:build
+
+[glm_composer_scores]
+certainty = plugin_for_tests:build_certainty
 """
 
 USE = """
@@ -121,9 +130,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from glm_composer.errors import UserError
+from glm_composer.evaluation.predict import Predictor, evaluating
+from glm_composer.evaluation.scores import score_names, score_variants
 from glm_composer.registry import models
 from glm_composer.settings import dump, load, named
 
@@ -144,6 +156,11 @@ run = load(Run, "run.yaml", ["model.width=8"])
 network = models.get(run.model.name)(run.model)
 with open("dump.yaml", "w") as file:
     file.write(dump(run))
+with evaluating(network):
+    predictor = Predictor(network.embed, network.decoder, 2, causal=False)
+    window, ref, alt = (np.array(each, np.uint8) for each in ([list(b"ACGT")], [5], [3]))
+    scored = score_variants(predictor, window, ref, alt, ["certainty"], strands="forward")
+    masked = network(torch.tensor([[3, 4, 1, 6]]))[0, 2, 3:]
 print(json.dumps({
     "names": models.names(),
     "shape": list(network(torch.zeros(2, 5, dtype=torch.uint8)).shape),
@@ -151,6 +168,8 @@ print(json.dumps({
     "again": load(Run, "dump.yaml") == run,
     "where": models.where("tiny"),
     "bytenet": models.where("bytenet"),
+    "scores": score_names(),
+    "certainty": [float(scored["certainty"][0]), 10 * float(masked.max())],
     "refusals": [refusal(f"model.{each}") for each in ("widht=8", "width=0", "name=tinny")],
 }))
 """
@@ -170,7 +189,11 @@ def result(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, "use.py"],
         cwd=path,
-        env={**os.environ, "PYTHONPATH": str(path), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(path), os.environ.get("PYTHONPATH", str(path))]),
+            "OMP_NUM_THREADS": "1",
+        },
         capture_output=True,
         text=True,
         timeout=120,
@@ -184,6 +207,12 @@ def test_a_plugin_is_used_like_a_built_in(result):
     assert result["width"] == 8
     assert result["again"]
     assert "plugin_for_tests.py:" in result["where"]
+
+
+def test_a_plugin_adds_a_score(result):
+    assert {"certainty", "LLR"} <= set(result["scores"])
+    found, expected = result["certainty"]
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_built_in_wins_over_a_plugin_of_its_name(result):

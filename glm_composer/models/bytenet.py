@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from glm_composer.models.cone import Narrowing
 from glm_composer.models.convolution import Convolution
 from glm_composer.models.language_model import LanguageModel, Layers, initialise
 from glm_composer.models.packing import Packing
@@ -60,10 +61,22 @@ class ByteNetBlock(nn.Module):
         self.norm_out = nn.LayerNorm(inner, bias=False)
         self.expand = nn.Linear(inner, width, bias=False)
 
-    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
-        """[batch, length, width], or [total, width] with a packing -> the same shape."""
+    @property
+    def taps(self) -> tuple[int, int, int]:
+        """Of its convolution, the one place where positions meet."""
+        return self.conv.taps
+
+    def forward(
+        self, x: Tensor, packing: Packing | None = None, narrowing: Narrowing | None = None
+    ) -> Tensor:
+        """[batch, length, width], or [total, width] with a packing -> the same shape.
+
+        With a narrowing from hidden states on its source to those on its target.
+        """
         y = self.reduce(F.gelu(self.norm_in(x)))
-        y = self.conv(F.gelu(self.norm_conv(y)), packing)
+        y = self.conv(F.gelu(self.norm_conv(y)), packing, narrowing)
+        if narrowing is not None:
+            x = narrowing.take(x)
         return x + self.expand(F.gelu(self.norm_out(y)))
 
 

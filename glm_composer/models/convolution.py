@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from glm_composer.models.cone import Narrowing
 from glm_composer.models.packing import Packing
 
 
@@ -23,10 +24,23 @@ class Convolution(nn.Conv1d):
         padding = 0 if causal else span // 2
         super().__init__(width, width, kernel, dilation=dilation, padding=padding, bias=False)
 
-    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
-        """[batch, length, width] -> the same shape; with a packing [total, width]."""
+    @property
+    def taps(self) -> tuple[int, int, int]:
+        """Dilation, and bases from the position itself to the first and to the last tap."""
+        before = self.back or int(self.padding[0])
+        return self.dilation[0], before, self.dilation[0] * (self.kernel_size[0] - 1) - before
+
+    def forward(
+        self, x: Tensor, packing: Packing | None = None, narrowing: Narrowing | None = None
+    ) -> Tensor:
+        """[batch, length, width] -> the same shape; with a packing [total, width].
+
+        With a narrowing from hidden states on its source to those on its target.
+        """
         if packing is not None:
             return packing.unpad(self(packing.pad(x)))
+        if narrowing is not None:
+            return self._narrowed(x, narrowing)
         # Of an image of height 1, which already lies channels-last: between two transposes a CPU
         # copies the input, forward and backward, and runs a slower kernel.
         x = x.unsqueeze(1).permute(0, 3, 1, 2)
@@ -37,5 +51,16 @@ class Convolution(nn.Conv1d):
             self.weight.unsqueeze(2),
             dilation=(1, self.dilation[0]),
             padding=(0, int(self.padding[0])),
+        )
+        return y.permute(0, 2, 3, 1).squeeze(1)
+
+    def _narrowed(self, x: Tensor, narrowing: Narrowing) -> Tensor:
+        dilation, before, after = self.taps
+        x = x.unsqueeze(1).permute(0, 3, 1, 2)
+        y = F.conv2d(
+            F.pad(x, narrowing.padding(before, after)),
+            self.weight.unsqueeze(2),
+            stride=(1, narrowing.stride),
+            dilation=(1, dilation // narrowing.source.step),
         )
         return y.permute(0, 2, 3, 1).squeeze(1)

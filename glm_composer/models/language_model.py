@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from glm_composer import sequence
 from glm_composer.errors import UserError
+from glm_composer.models.cone import narrowings
 from glm_composer.models.packing import Packing
 
 INIT_STD = 0.02
@@ -23,6 +24,24 @@ class Layers(nn.ModuleList):
         for layer in self:
             x = layer(x, packing)
         return x
+
+    def at(self, x: Tensor, position: int) -> Tensor:
+        """[batch, length, width] -> the output at one position, [batch, width].
+
+        The last layers, as far as they say where their `taps` fall, are computed only where it
+        depends on them.
+        """
+        layers = list(self)
+        first = len(layers)
+        while first and hasattr(layers[first - 1], "taps"):
+            first -= 1
+        for layer in layers[:first]:
+            x = layer(x, None)
+        start, *plan = narrowings([each.taps for each in layers[first:]], x.shape[1], position)
+        x = start.take(x) if start else x
+        for layer, narrowing in zip(layers[first:], plan, strict=True):
+            x = layer(x, None, narrowing)
+        return x[:, 0]
 
 
 class LanguageModel(nn.Module):
@@ -44,7 +63,9 @@ class LanguageModel(nn.Module):
         self.norm = norm
         self.decoder = nn.Linear(width, sequence.VOCAB_SIZE, bias=False)
 
-    def embed(self, ids: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def embed(
+        self, ids: Tensor, lengths: Tensor | None = None, position: int | None = None
+    ) -> Tensor:
         """Final hidden states of windows.
 
         Args:
@@ -53,13 +74,17 @@ class LanguageModel(nn.Module):
             lengths: [batch] of any integer type, how much of each window is real; None where all
                 of all are, which is the fast path. No window sees another's positions, nor
                 padding: its hidden states are those it has alone.
+            position: the only one that is wanted, 0-based, the same in all windows; what it does
+                not depend on is not computed where the encoder knows.
 
         Returns:
-            [batch, length, width], zeros at padding
+            [batch, length, width], zeros at padding; [batch, width] of one position
 
         Raises:
             UserError: a length is out of range, or the encoder takes windows of one length only.
         """
+        if position is not None:
+            return self._embed_at(ids, lengths, position)
         if lengths is None:
             return self.norm(self.encoder(self.embedding(ids.int())))
         if not isinstance(self.encoder, Layers):
@@ -71,6 +96,11 @@ class LanguageModel(nn.Module):
         packing = Packing.of(lengths, ids.shape[1])
         x = self.embedding(packing.unpad(ids).int())
         return packing.pad(self.norm(self.encoder(x, packing)))
+
+    def _embed_at(self, ids: Tensor, lengths: Tensor | None, position: int) -> Tensor:
+        if lengths is not None or not isinstance(self.encoder, Layers):
+            return self.embed(ids, lengths)[:, position]
+        return self.norm(self.encoder.at(self.embedding(ids.int()), position))
 
     def forward(self, ids: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits [batch, length, 7] of what `embed` takes, zeros at padding."""
