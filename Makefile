@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test test-fast start-kill lint bench bench-convert bench-data bench-train bench-learning bench-optimizers bench-sequence bench-start lock
+.PHONY: setup demo test test-fast start-kill lint bench bench-convert bench-data bench-train bench-learning bench-memory bench-optimizers bench-sequence bench-score bench-start lock
 
 setup: .venv/.ready
 
@@ -33,7 +33,7 @@ lint: setup
 	@ruff check . && ruff format --check . && mypy && mypy benchmarks/*.py
 
 # Figures for benchmarks/LOG.md; run them alone on the machine.
-bench: bench-sequence bench-convert bench-data bench-train bench-start
+bench: bench-sequence bench-convert bench-data bench-train bench-score bench-start
 
 bench-sequence: setup
 	@python benchmarks/sequence_rate.py
@@ -56,6 +56,14 @@ bench-learning: setup
 # Not part of bench: a quarter of an hour.
 bench-optimizers: setup
 	@python benchmarks/optimizer_loss.py data.window=128
+
+# Variant scores beside gpn's; needs data/yeast.
+bench-score: setup
+	@python benchmarks/score_rate.py
+
+# Peak memory of training against the computed, and its growth over a thousand steps.
+bench-memory: setup
+	@python benchmarks/memory.py
 
 # From the command to the first step.
 bench-start: setup

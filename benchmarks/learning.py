@@ -137,7 +137,7 @@ def measure(config: Config, arguments: argparse.Namespace) -> dict[str, float]:
         progress = lambda done: done / steps  # noqa: E731
     with contextlib.redirect_stdout(None), tempfile.TemporaryDirectory() as folder:
         model, windows, seconds = train(config, progress)
-        evaluate_run(config, model, Path(folder))
+        evaluate_run(config, model, Path(folder), "trained")
         summary = json.loads((Path(folder) / "summary.json").read_text())
     return {
         "windows": windows,
