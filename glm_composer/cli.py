@@ -251,6 +251,7 @@ Model = Annotated[
 ]
 Fasta = Annotated[str, typer.Option(help="FASTA of the assembly: a path or an address.")]
 Sha256 = Annotated[str | None, typer.Option(help="Of the FASTA as it is; an address needs one.")]
+Contigs = Annotated[Path | None, typer.Option(help="Table of the contigs' names, if they differ.")]
 Strands = Annotated[str | None, typer.Option(help="both (averaged) or forward.")]
 BatchSize = Annotated[int | None, typer.Option(help="Windows a forward pass.")]
 Precision = Annotated[str | None, typer.Option(help="fp32 or bf16.")]
@@ -274,6 +275,7 @@ def mutagenesis(
         Path | None, typer.Option(help="BED file of regions instead: 0-based, half-open.")
     ] = None,
     genome_sha256: Sha256 = None,
+    contigs: Contigs = None,
     strands: Strands = None,
     window: Annotated[
         int | None, typer.Option(help="Bases around a position, unless as in training.")
@@ -294,6 +296,7 @@ def mutagenesis(
         "precision": precision,
         "compile": compiled,
         "genome_sha256": genome_sha256,
+        "contigs": contigs,
     }
     run(model, genome, region or [], bed, out, options, pictures=pictures, quiet=quiet)
 
@@ -315,6 +318,7 @@ def embed(
         int | None, typer.Option(min=1, help="Average over so many central positions only.")
     ] = None,
     genome_sha256: Sha256 = None,
+    contigs: Contigs = None,
     strands: Strands = None,
     window: Annotated[
         int | None,
@@ -338,6 +342,7 @@ def embed(
         "precision": precision,
         "compile": compiled,
         "genome_sha256": genome_sha256,
+        "contigs": contigs,
     }
     run(model, genome, windows, out, options, centre=centre, quiet=quiet)
 

@@ -1,9 +1,10 @@
 """A look at the whole table before anything is scored: what is wrong with it shows at once.
 
-Rows that do not fit the genome (another base there, no such contig or position, N) or that are
-there twice say that table and genome do not belong together: they refuse the file, unless they are
-allowed. Rows that no score here is defined of (insertions, deletions, longer substitutions) are
-part of many a good file: they are marked and counted.
+Rows that do not fit the genome (another base there, no such contig or position, N) say that table
+and genome do not belong together, and repeated variants that something went wrong in making the
+table: both refuse the file, unless they are allowed. Rows that no score here is defined of
+(insertions, deletions, longer substitutions) are part of many a good file: they are marked and
+counted.
 """
 
 import dataclasses
@@ -21,11 +22,12 @@ from glm_composer.errors import UserError
 from glm_composer.genome import Genome
 from glm_composer.serving.repeats import keys_of, repeated_rows, variant_of
 from glm_composer.variant_files.checks import row_problems
+from glm_composer.variant_files.columns import KEY
 from glm_composer.variant_files.contigs import ContigNames
 
 REPEATED = "duplicate"
-# Problems of rows that refuse the file where nothing is said of them.
-REFUSED = ("ref_mismatch", "outside", "unknown_contig", "n_at_site", REPEATED)
+# Problems of rows that do not fit the genome.
+MISFITS = ("ref_mismatch", "outside", "unknown_contig", "n_at_site")
 
 _SHOWN = 10
 _LABELS = ("0", "1", "0.0", "1.0", "true", "false")
@@ -134,14 +136,14 @@ def check_table(
                 placed, problems = checks(chunk, rows)
                 keys.write(keys_of(placed, problems, genome, rows).tobytes())
                 for row in (problems != "").arg_true().to_list():
-                    words = partial(_describe, placed, row, problems[row], genome)
+                    words = partial(_describe, placed, row, problems[row], genome, rows)
                     note(rows + row, problems[row], words)
                 rows += len(chunk)
-            repeated, values = repeated_rows(keys, rows)
+            repeated, firsts, values = repeated_rows(keys, rows)
     finally:
         scratch.unlink(missing_ok=True)
-    for row, key in zip(repeated, values, strict=True):
-        note(row, REPEATED, partial(variant_of, key, genome))
+    for row, first, key in zip(repeated, firsts, values, strict=True):
+        note(row, REPEATED, partial(_told_twice, key, first, genome))
     return Checked(rows=rows, counts=dict(counts), shown=shown, repeated=repeated)
 
 
@@ -149,14 +151,27 @@ def refuse(checked: Checked, source: Path, genome: Path, allow_mismatch: bool) -
     """Refuse a table that must not be scored.
 
     Raises:
-        UserError: rows do not fit the genome and that is not allowed, or no row can be scored.
+        UserError: rows do not fit the genome or repeat others and that is not allowed, or no row
+            can be scored.
     """
-    bad = {name: checked.counts[name] for name in REFUSED if name in checked.counts}
-    if bad and not allow_mismatch:
+    wrong, remedies = [], []
+    misfits = {name: checked.counts[name] for name in MISFITS if name in checked.counts}
+    if misfits:
+        wrong.append(
+            f"{sum(misfits.values())} of {checked.rows} rows do not fit {genome} "
+            f"({_counted(misfits)}); {_listed(checked, misfits)}"
+        )
+        remedies.append("use the genome of the table")
+    if REPEATED in checked.counts:
+        wrong.append(
+            f"{checked.counts[REPEATED]} of {checked.rows} rows have the variant of an earlier "
+            f"row; {'; '.join(checked.shown[REPEATED])}"
+        )
+        remedies.append("remove the repeated rows")
+    if wrong and not allow_mismatch:
         raise UserError(
-            f"{source}: {sum(bad.values())} of {checked.rows} rows do not fit {genome} "
-            f"({_counted(bad)}); {_listed(checked, bad)}; use the genome of the table, or "
-            "--allow-mismatch to mark these rows and score the others"
+            f"{source}: {'; '.join([*wrong, *remedies])}, or give --allow-mismatch to mark these "
+            "rows and score the others"
         )
     if not checked.scorable:
         raise UserError(
@@ -170,17 +185,25 @@ def _counted(counts: dict[str, int]) -> str:
 
 
 def _listed(checked: Checked, problems: Iterable[str]) -> str:
-    rows = [f"{row} {name}" for name in problems for row in checked.shown[name]]
+    rows = [f"{row}: {name}" for name in problems for row in checked.shown[name]]
     return "; ".join(rows[:_SHOWN])
 
 
-def _describe(placed: pl.DataFrame, row: int, problem: str, genome: Genome) -> str:
+def _describe(placed: pl.DataFrame, row: int, problem: str, genome: Genome, start: int) -> str:
+    """A row with a problem in words, for a piece of a table whose first row is number `start`."""
     chrom, pos, ref, alt = placed.select("chrom", "pos", "ref", "alt").row(row)
     words = f"{chrom}:{pos} {ref}>{alt}"
     if problem == "ref_mismatch":
         found = genome.windows([chrom], np.array([pos - 1]), 1)[0, 0]
-        words += f" where the genome has {chr(found).upper()}:"
+        words += f" where the genome has {chr(found).upper()}"
+    if problem == REPEATED:
+        same = placed.select(pl.struct(KEY) == pl.struct(KEY).get(row)).to_series()
+        words += f" as in row {start + (same.arg_max() or 0) + 1}"
     return words
+
+
+def _told_twice(key: int, first: int, genome: Genome) -> str:
+    return f"{variant_of(key, genome)} as in row {first + 1}"
 
 
 def _check_labels(labels: pl.Series, source: Path, start: int) -> None:

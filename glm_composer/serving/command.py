@@ -9,6 +9,13 @@ from glm_composer.serving.options import ScoreOptions
 from glm_composer.settings import structure
 
 
+def log_notes(quiet: bool) -> None:
+    """Let what is noted on the way, as names of contigs that were looked up, reach the user."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    if not quiet and os.environ.get("RANK", "0") == "0":
+        logging.getLogger("glm_composer").setLevel(logging.INFO)
+
+
 def score(
     checkpoint: Path,
     variants: Path,
@@ -31,9 +38,7 @@ def score(
     Raises:
         UserError: as `score_file`.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    if not quiet and os.environ.get("RANK", "0") == "0":
-        logging.getLogger("glm_composer").setLevel(logging.INFO)
+    log_notes(quiet)
     given = {key: value for key, value in options.items() if value not in (None, [])}
     settings = structure(ScoreOptions, given, "glm score")
     # Only now: it imports torch.

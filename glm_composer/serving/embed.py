@@ -9,7 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,9 +19,10 @@ from glm_composer.evaluation.scores import Strands
 from glm_composer.genome import Genome
 from glm_composer.serving.model import ServedModel
 from glm_composer.serving.output import new_file
-from glm_composer.serving.places import places
+from glm_composer.serving.places import Piece, places
 from glm_composer.serving.plan import digest_file
 from glm_composer.serving.provenance import provenance
+from glm_composer.variant_files.contigs import ContigNames
 
 EMBEDDING, UNKNOWN = "embedding", "unknown_bases"
 
@@ -38,6 +38,7 @@ def embed(
     *,
     centre: int | None = None,
     strands: Strands = "both",
+    names: ContigNames | None = None,
     notes: Mapping[str, str] = MappingProxyType({}),
     advance: Callable[[int], None] = lambda windows: None,
 ) -> None:
@@ -55,6 +56,7 @@ def embed(
         out: file to make.
         centre: average over so many central positions only.
         strands: average over both strands, or the forward one alone.
+        names: what else the genome's contigs are called, see `genome_contigs`.
         notes: what else the metadata should say.
         advance: told of windows as they are done.
 
@@ -75,34 +77,34 @@ def embed(
     with new_file(out) as aside:
         writer: pq.ParquetWriter | None = None
         try:
-            for rows in _in_pieces(places(source, genome), model):
-                table = _embedded(model, genome, rows, source, centre, strands)
+            for piece in _in_pieces(places(source, genome, names), model):
+                table = _embedded(model, genome, piece, source, centre, strands)
                 if writer is None:
                     writer = pq.ParquetWriter(aside, table.schema.with_metadata(said))
                 writer.write_table(table.cast(writer.schema))
-                advance(len(rows))
+                advance(len(piece.rows))
         finally:
             if writer is not None:
                 writer.close()
 
 
-def _in_pieces(chunks: Iterator[pl.DataFrame], model: ServedModel) -> Iterator[pl.DataFrame]:
+def _in_pieces(chunks: Iterator[Piece], model: ServedModel) -> Iterator[Piece]:
     """So many rows that their windows fit into memory."""
     batch = model.predictor.batch_size
     most = max(batch, min(_BATCHES * batch, _BASES // model.window))
     for chunk in chunks:
-        yield from chunk.iter_slices(most)
+        yield from chunk.slices(most)
 
 
 def _embedded(
     model: ServedModel,
     genome: Genome,
-    rows: pl.DataFrame,
+    piece: Piece,
     source: Path,
     centre: int | None,
     strands: Strands,
 ) -> pa.Table:
-    contigs, middles = rows["chrom"].to_list(), rows["middle"].to_numpy()
+    contigs, middles = piece.centres["contig"].to_list(), piece.centres["middle"].to_numpy()
     windows = genome.windows(contigs, middles, model.window)
     vectors = window_embeddings(
         model.predictor.hidden,
@@ -114,7 +116,7 @@ def _embedded(
     start, end = averaged_stretch(model.window, centre)
     averaged = windows[:, start:end]
     unknown = sequence.look_up(sequence.IS_UNKNOWN, averaged).sum(1, dtype=np.int32)
-    kept = rows.drop("middle").to_arrow()
+    kept = piece.rows.to_arrow()
     taken = {EMBEDDING, UNKNOWN} & set(kept.column_names)
     if taken:
         raise UserError(f"{source}: its column '{taken.pop()}' is one of the output; rename it")

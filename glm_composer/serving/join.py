@@ -15,7 +15,7 @@ from glm_composer.conversion.files import sync
 from glm_composer.errors import UserError
 from glm_composer.serving.figures import metrics_path, write_metrics
 from glm_composer.serving.parts import Parts, writing
-from glm_composer.serving.plan import Plan, digest_file
+from glm_composer.serving.plan import digest_file
 from glm_composer.variant_files.reader import VariantFile
 from glm_composer.variant_files.vcf import opened
 from glm_composer.variant_files.vcf_writer import write_vcf
@@ -34,6 +34,8 @@ def check_output(table: VariantFile, out: Path, scores: list[str]) -> None:
         UserError: its name ends in something else; a VCF is asked for of another file; the table
             has a column that is to be written beside it.
     """
+    if out.is_dir():
+        raise UserError(f"{out}: is a directory; name a file to write")
     if out.name.endswith(".parquet"):
         taken = set(table.columns)
     elif not out.name.endswith((".vcf", ".vcf.gz")):
@@ -55,13 +57,16 @@ def check_output(table: VariantFile, out: Path, scores: list[str]) -> None:
             )
 
 
-def join(table: VariantFile, parts: Parts, plan: Plan) -> None:
+def join(table: VariantFile, parts: Parts) -> None:
     """Write the output of finished parts, and metrics where the table has labels.
+
+    Where it has none, metrics of what was there before are removed.
 
     Raises:
         UserError: the disk does not take it, or the table is not what it was; nothing is left
             under the output's name.
     """
+    plan = parts.plan
     if digest_file(table.path) != plan.variants:
         raise UserError(
             f"{table.path}: changed while it was scored; run the command again with --overwrite "
@@ -79,11 +84,14 @@ def join(table: VariantFile, parts: Parts, plan: Plan) -> None:
                     table.path, scores, aside, descriptions=told, notes=plan.metadata()
                 )
             else:
-                _write_parquet(_scored(table, parts, plan), aside, plan.metadata())
+                _write_parquet(_scored(table, parts), aside, plan.metadata())
             sync(aside)
             parts.mark_done()
+            metrics = metrics_path(parts.out)
             if "label" in table.columns:
-                write_metrics(aside, plan, metrics_path(parts.out), parts.directory / "metrics")
+                write_metrics(aside, plan, metrics, parts.directory / "metrics")
+            else:
+                metrics.unlink(missing_ok=True)
             # An index of what was there before would be read as this one's.
             for suffix in (".tbi", ".csi"):
                 parts.out.with_name(f"{parts.out.name}{suffix}").unlink(missing_ok=True)
@@ -94,8 +102,8 @@ def join(table: VariantFile, parts: Parts, plan: Plan) -> None:
             aside.unlink(missing_ok=True)
 
 
-def _scored(table: VariantFile, parts: Parts, plan: Plan) -> Iterator[pl.DataFrame]:
-    for number, chunk in enumerate(table.chunks(plan.chunk_rows)):
+def _scored(table: VariantFile, parts: Parts) -> Iterator[pl.DataFrame]:
+    for number, chunk in enumerate(table.chunks(parts.plan.chunk_rows)):
         yield chunk.hstack(parts.read(number))
 
 

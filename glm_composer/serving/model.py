@@ -21,6 +21,7 @@ from glm_composer.config import DataConfig
 from glm_composer.conversion.manifest import read_manifest
 from glm_composer.errors import UserError
 from glm_composer.evaluation.predict import Predictor
+from glm_composer.models.compiled import compiled as compiled_function
 from glm_composer.models.language_model import LanguageModel
 from glm_composer.registry import models
 from glm_composer.settings import structure
@@ -132,7 +133,7 @@ def _device(asked: str) -> torch.device:
 def _embed(
     network: LanguageModel, place: torch.device, precision: ServingPrecision, compiled: bool
 ) -> Callable[..., Tensor]:
-    run = torch.compile(network.embed, dynamic=False) if compiled else network.embed
+    run = compiled_function(network.embed) if compiled else network.embed
 
     def embed(ids: Tensor, lengths: Tensor | None, position: int | None) -> Tensor:
         with torch.no_grad(), torch.autocast(place.type, torch.bfloat16, precision == "bf16"):
@@ -169,5 +170,5 @@ def _window(path: Path) -> int:
     except UserError as error:
         raise UserError(
             f"{record}: says no data.window, and its dataset cannot be asked for it ({error}); "
-            "give the window to score with"
+            "say with --window how many bases to score with, or run it where that dataset is"
         ) from None

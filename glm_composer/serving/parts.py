@@ -1,7 +1,9 @@
 """The scores of a table's chunks, each in a file of its own: what outlives a kill.
 
 They lie in the directory OUTPUT.parts. A part is written aside and renamed, so it is whole or not
-there; which process made it does not show.
+there; which process made it does not show. Its name tells of which plan it is: only the first
+process of a job holds the lock, and others may go on writing for a while when that one is dead and
+another command has begun.
 """
 
 import io
@@ -29,14 +31,16 @@ class Parts:
 
     Args:
         out: file that they will become.
+        plan: of the scoring.
 
     Attributes:
         out: as given.
+        plan: as given.
         directory: where they lie.
     """
 
-    def __init__(self, out: Path):
-        self.out = out
+    def __init__(self, out: Path, plan: Plan):
+        self.out, self.plan = out, plan
         self.directory = out.with_name(f"{out.name}.parts")
 
     @contextmanager
@@ -53,29 +57,30 @@ class Parts:
                 stack.enter_context(locked(self.directory / _LOCK, shared=False, taken=taken))
             yield
 
-    def begin(self, plan: Plan, overwrite: bool, also: list[Path]) -> None:
+    def begin(self, overwrite: bool, also: list[Path]) -> None:
         """Start afresh, or go on from parts of the same plan.
 
         Args:
-            plan: of this scoring.
             overwrite: drop parts of another plan, and do not mind what is to be replaced.
-            also: other files that will be written at the end.
+            also: other files that will be written or removed at the end.
 
         Raises:
             UserError: the output exists already, or the parts are of another plan.
         """
         record = self.directory / _PLAN
         try:
+            if record.exists() and self._is_empty():
+                self._clear()
             before = record.read_text() if record.exists() else None
             if not overwrite:
                 if before is not None:
-                    plan.check_same(before, self.directory)
+                    self.plan.check_same(before, self.directory)
                 # What a kill has left between the last steps is these parts' own.
                 if not (self.directory / _DONE).exists():
-                    self._check_free([self.out] if before is not None else [self.out, *also])
-            if before != plan.dump():
+                    self._check_free([self.out, *also])
+            if before != self.plan.dump():
                 self._clear()
-                self._put(record, plan.dump().encode())
+                self._put(record, self.plan.dump().encode())
         except UserError:
             if {path.name for path in self.directory.iterdir()} <= {_LOCK}:
                 self.remove()
@@ -87,7 +92,7 @@ class Parts:
 
     def count(self) -> int:
         """How many chunks are scored."""
-        return sum(name.endswith(_SUFFIX) for name in os.listdir(self.directory))
+        return sum(name.endswith(self._ending) for name in os.listdir(self.directory))
 
     def write(self, number: int, scores: pl.DataFrame) -> None:
         """Keep the scores of a chunk."""
@@ -123,6 +128,11 @@ class Parts:
                     f"{path}: exists already; choose another output, or give --overwrite"
                 )
 
+    def _is_empty(self) -> bool:
+        """Whether no work is lost with what lies there: no part of any plan, no finished check."""
+        work = (_SUFFIX, _CHECKED, _DONE)
+        return not any(name.endswith(work) for name in os.listdir(self.directory))
+
     def _clear(self) -> None:
         for path in self.directory.iterdir():
             if path.is_dir():
@@ -130,8 +140,12 @@ class Parts:
             elif path.name != _LOCK:
                 path.unlink()
 
+    @property
+    def _ending(self) -> str:
+        return f".{self.plan.tag}{_SUFFIX}"
+
     def _path(self, number: int) -> Path:
-        return self.directory / f"{number:07d}{_SUFFIX}"
+        return self.directory / f"{number:07d}{self._ending}"
 
     def _put(self, path: Path, content: bytes | memoryview) -> None:
         # A killed command's other processes may still be at the same part.

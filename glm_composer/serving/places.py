@@ -8,8 +8,9 @@ import polars as pl
 
 from glm_composer.errors import UserError
 from glm_composer.genome import Genome
-from glm_composer.serving.regions import bed_rows, first_problem
+from glm_composer.serving.regions import bed_rows, first_problem, genome_contigs
 from glm_composer.variant_files.checks import row_problems
+from glm_composer.variant_files.contigs import ContigNames
 from glm_composer.variant_files.reader import open_variants
 
 # Lines in memory at once.
@@ -30,7 +31,28 @@ class Survey:
     window: int | None
 
 
-def survey(path: Path, genome: Genome, window: int | None) -> Survey:
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Some rows of a file of places.
+
+    Attributes:
+        rows: with the file's own columns (of a BED `chrom`, `start`, `end` and `name`).
+        centres: `contig`, the genome's name of it, and `middle`, 0-based, of each row.
+    """
+
+    rows: pl.DataFrame
+    centres: pl.DataFrame
+
+    def slices(self, most: int) -> Iterator["Piece"]:
+        """Cut it into pieces of so many rows at most."""
+        pairs = zip(self.rows.iter_slices(most), self.centres.iter_slices(most), strict=True)
+        for rows, centres in pairs:
+            yield Piece(rows=rows, centres=centres)
+
+
+def survey(
+    path: Path, genome: Genome, window: int | None, names: ContigNames | None = None
+) -> Survey:
     """Read a file of places through, and check every row of it.
 
     Args:
@@ -38,12 +60,14 @@ def survey(path: Path, genome: Genome, window: int | None) -> Survey:
         genome: that its rows lie on.
         window: bases around the middle of each row; None for the rows of a BED themselves, and
             around variants for as many as the model was trained on.
+        names: see `genome_contigs`.
 
     Raises:
         UserError: as `places`; or, without `window`, rows of a BED that differ in length.
     """
     count, common = 0, window
-    for rows in places(path, genome):
+    for piece in places(path, genome, names):
+        rows = piece.rows
         if window is None and _is_bed(path):
             lengths = rows["end"] - rows["start"]
             common = common or int(lengths[0])
@@ -58,18 +82,18 @@ def survey(path: Path, genome: Genome, window: int | None) -> Survey:
     return Survey(rows=count, window=common)
 
 
-def places(path: Path, genome: Genome) -> Iterator[pl.DataFrame]:
+def places(path: Path, genome: Genome, names: ContigNames | None = None) -> Iterator[Piece]:
     """Read places, piece by piece.
 
     Args:
         path: BED (also compressed), or variants in any format of `open_variants`, of which only
             `chrom` and `pos` matter here: no allele is put into the genome.
-        genome: that the rows lie on, by the names of its contigs.
+        genome: that the rows lie on.
+        names: see `genome_contigs`.
 
     Yields:
-        The file's rows with their columns (of a BED `chrom`, `start`, `end` and `name`), and
-        `middle`, 0-based: start + (end - start) // 2, or pos - 1. A window of the length of a BED
-        row around its middle is that row.
+        The file's rows. Their middles are start + (end - start) // 2, or pos - 1: a window of the
+        length of a BED row around its middle is that row.
 
     Raises:
         UserError: naming the file and the row: see `bed_rows`; a variant off its contig, on an
@@ -77,15 +101,19 @@ def places(path: Path, genome: Genome) -> Iterator[pl.DataFrame]:
     """
     if _is_bed(path):
         middle = pl.col("start") + (pl.col("end") - pl.col("start")) // 2
-        for rows in bed_rows(path, genome.lengths, _CHUNK):
-            yield rows.drop("line").with_columns(middle=middle)
+        for rows in bed_rows(path, genome.lengths, names, _CHUNK):
+            yield Piece(
+                rows=rows.drop("line", "contig"), centres=rows.select("contig", middle=middle)
+            )
         return
     first = 1
     with open_variants(path) as variants:
         for rows in variants.chunks(_CHUNK):
-            _check(path, rows, genome, first)
+            placed = rows.with_columns(genome_contigs(rows["chrom"], genome.lengths, names))
+            _check(path, placed, genome, first)
             first += len(rows)
-            yield rows.with_columns(middle=pl.col("pos") - 1)
+            centres = placed.select(contig="chrom", middle=pl.col("pos") - 1)
+            yield Piece(rows=rows, centres=centres)
 
 
 def _is_bed(path: Path) -> bool:
@@ -96,7 +124,7 @@ def _check(path: Path, rows: pl.DataFrame, genome: Genome, first: int) -> None:
     """Refuse rows, the first of which is number `first`, that do not lie where they say."""
     start = pl.col("pos") - 1
     intervals = rows.select(
-        "chrom", line=pl.int_range(pl.len()) + first, start=start, end=pl.col("pos")
+        contig="chrom", line=pl.int_range(pl.len()) + first, start=start, end=pl.col("pos")
     )
     problem = first_problem(intervals, genome.lengths)
     if problem is None:

@@ -49,6 +49,11 @@ class Plan:
         """As JSON text that `check_same` reads."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
+    @property
+    def tag(self) -> str:
+        """12 hex digits that tell this plan from others in files' names."""
+        return hashlib.sha256(self.dump().encode()).hexdigest()[:12]
+
     def metadata(self) -> dict[str, str]:
         """Key-value pairs for an output: `glm_composer.KEY`, without empty ones."""
         values = {key: value for key, value in dataclasses.asdict(self).items() if value != ""}

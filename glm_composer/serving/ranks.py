@@ -1,7 +1,8 @@
 """Several processes that do one job, as `composer -n N` starts them, or whatever sets RANK.
 
 Only gloo, without Composer: processes share what the first of them has found out and wait for each
-other. One that dies is noticed at once, for its connection closes.
+other. One that dies is noticed where the others next meet it, in `share` or `wait`; until then
+they go on with what they do.
 """
 
 import os

@@ -14,9 +14,12 @@ from glm_composer.errors import UserError
 from glm_composer.genome import Genome
 from glm_composer.genome_source import local_genome
 from glm_composer.progress import progress_bar
+from glm_composer.serving.command import log_notes
 from glm_composer.serving.output import check_free
+from glm_composer.serving.plan import digest_file
 from glm_composer.serving.regions import parse_regions, read_bed_regions
 from glm_composer.settings import structure
+from glm_composer.variant_files.contigs import ContigNames
 
 if TYPE_CHECKING:
     from glm_composer.serving.model import ServedModel
@@ -33,6 +36,7 @@ class Asking:
         precision: `bf16` runs all but the decoder in bf16.
         compile: compile the network first.
         genome_sha256: of the genome's file, see `local_genome`.
+        contigs: file of other names of contigs; None for those of known assemblies.
     """
 
     strands: Literal["both", "forward"] = "both"
@@ -41,6 +45,16 @@ class Asking:
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
     genome_sha256: str | None = None
+    contigs: Path | None = None
+
+    def names(self) -> ContigNames:
+        """What else contigs are called than in the genome."""
+        return ContigNames.from_file(self.contigs) if self.contigs else ContigNames.known()
+
+    def notes(self) -> dict[str, str]:
+        """What metadata of an output say of this."""
+        contigs = {"contigs": digest_file(self.contigs)} if self.contigs else {}
+        return {"precision": self.precision, **contigs}
 
 
 def mutagenesis(
@@ -69,14 +83,16 @@ def mutagenesis(
     Raises:
         UserError: neither or both kinds of regions; as `mutate`.
     """
+    log_notes(quiet)
     asking = _asking(options, "glm mutagenesis")
     if bool(texts) == (bed is not None):
         raise UserError("give either --region CONTIG:START-END, once or more, or --bed FILE")
     check_free(out)
     with Genome(local_genome(fasta, sha256=asking.genome_sha256)) as genome:
-        regions = parse_regions(texts, genome.lengths)
+        names = asking.names()
+        regions = parse_regions(texts, genome.lengths, names)
         if bed is not None:
-            regions = read_bed_regions(bed, genome.lengths)
+            regions = read_bed_regions(bed, genome.lengths, names)
         model = _load(checkpoint, asking, asking.window)
         from glm_composer.serving.mutagenesis import LONGEST_DRAWN, mutate
 
@@ -88,7 +104,7 @@ def mutagenesis(
                 regions,
                 out,
                 strands=asking.strands,
-                notes={"precision": asking.precision},
+                notes=asking.notes(),
                 pictures=pictures,
                 advance=advance,
             )
@@ -129,12 +145,14 @@ def embed(
     Raises:
         UserError: as `survey` and `embed.embed`.
     """
+    log_notes(quiet)
     asking = _asking(options, "glm embed")
     check_free(out)
     with Genome(local_genome(fasta, sha256=asking.genome_sha256)) as genome:
         from glm_composer.serving.places import survey
 
-        found = survey(source, genome, asking.window)
+        names = asking.names()
+        found = survey(source, genome, asking.window, names)
         model = _load(checkpoint, asking, found.window)
         from glm_composer.serving.embed import embed as run
 
@@ -146,7 +164,8 @@ def embed(
                 out,
                 centre=centre,
                 strands=asking.strands,
-                notes={"precision": asking.precision},
+                names=names,
+                notes=asking.notes(),
                 advance=advance,
             )
     if quiet:

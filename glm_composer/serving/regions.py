@@ -1,8 +1,8 @@
 """Regions of a genome, from text or BED, checked against its contigs.
 
 Two conventions meet here. A region as text is samtools': `chr1:1001-1200`, 1-based, both ends
-included. BED is 0-based and half-open: `chr1 1000 1200` is the same region. Names of contigs must
-be the genome's own; nothing is guessed.
+included. BED is 0-based and half-open: `chr1 1000 1200` is the same region. Contigs go by the
+genome's own names, or by others that `ContigNames` knows; nothing is guessed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +15,7 @@ import polars as pl
 
 from glm_composer.conversion.files import numbered_lines
 from glm_composer.errors import UserError
+from glm_composer.variant_files.contigs import ContigNames
 
 _NO_ROW = r"^\s*$|^#|^track(\s|$)|^browser(\s|$)"
 
@@ -53,12 +54,30 @@ def region_text(contig: str, start: int, end: int) -> str:
     return f"{contig}:{start + 1}-{end}"
 
 
-def parse_region(text: str, lengths: Mapping[str, int]) -> Region:
+def genome_contigs(
+    chrom: pl.Series, lengths: Mapping[str, int], names: ContigNames | None
+) -> pl.Series:
+    """Return what the genome calls each contig; an unknown one stays as it is.
+
+    Args:
+        chrom: str [n]
+        lengths: contig -> number of bases, of the genome.
+        names: what else its contigs are called; None for its own names alone.
+    """
+    if names is None:
+        return chrom
+    return pl.Series(chrom.name, names.resolve(chrom.to_list(), lengths), dtype=pl.String)
+
+
+def parse_region(
+    text: str, lengths: Mapping[str, int], names: ContigNames | None = None
+) -> Region:
     """Read `CONTIG:START-END`, 1-based, both ends included; commas within numbers are allowed.
 
     Args:
         text: the region. A contig's name may hold colons.
         lengths: contig -> number of bases, of the genome.
+        names: see `genome_contigs`.
 
     Raises:
         UserError: not such a region, an unknown contig, or an end that is not on it.
@@ -73,14 +92,17 @@ def parse_region(text: str, lengths: Mapping[str, int]) -> Region:
     start, end = int(first) - 1, int(last)
     if end <= start:
         raise UserError(f"region '{text}': reversed: it ends before it starts")
-    row = pl.DataFrame({"line": [0], "chrom": [contig], "start": [start], "end": [end]})
+    contig = genome_contigs(pl.Series([contig]), lengths, names)[0]
+    row = pl.DataFrame({"line": [0], "contig": [contig], "start": [start], "end": [end]})
     problem = first_problem(row, lengths)
     if problem is not None:
         raise UserError(f"region '{text}': {problem[1]}")
     return Region(contig=contig, start=start, end=end, name=region_text(contig, start, end))
 
 
-def parse_regions(texts: Sequence[str], lengths: Mapping[str, int]) -> list[Region]:
+def parse_regions(
+    texts: Sequence[str], lengths: Mapping[str, int], names: ContigNames | None = None
+) -> list[Region]:
     """Read several regions, each another.
 
     Raises:
@@ -88,21 +110,24 @@ def parse_regions(texts: Sequence[str], lengths: Mapping[str, int]) -> list[Regi
     """
     regions: dict[str, Region] = {}
     for text in texts:
-        region = parse_region(text, lengths)
+        region = parse_region(text, lengths, names)
         if str(region) in regions:
             raise UserError(f"region '{text}' is given twice; give each once")
         regions[str(region)] = region
     return list(regions.values())
 
 
-def read_bed_regions(path: Path, lengths: Mapping[str, int]) -> list[Region]:
+def read_bed_regions(
+    path: Path, lengths: Mapping[str, int], names: ContigNames | None = None
+) -> list[Region]:
     """Read all regions of a BED file; the fourth column, if any, names them.
 
     Raises:
         UserError: as `bed_rows`, or an interval is there twice.
     """
-    rows = pl.concat(list(bed_rows(path, lengths)))
-    again = rows.filter(~pl.struct("chrom", "start", "end").is_first_distinct())
+    columns = ("line", "contig", "start", "end", "name")
+    rows = pl.concat(list(bed_rows(path, lengths, names))).select(columns)
+    again = rows.filter(~pl.struct("contig", "start", "end").is_first_distinct())
     if len(again):
         line, contig, start, end = again.row(0)[:4]
         raise UserError(
@@ -116,18 +141,23 @@ def read_bed_regions(path: Path, lengths: Mapping[str, int]) -> list[Region]:
 
 
 def bed_rows(
-    path: Path, lengths: Mapping[str, int], chunk: int = 1 << 16
+    path: Path,
+    lengths: Mapping[str, int],
+    names: ContigNames | None = None,
+    chunk: int = 1 << 16,
 ) -> Iterator[pl.DataFrame]:
     """Read a BED file, plain or compressed, piece by piece.
 
     Args:
         path: tab-separated, at least three columns; comments, `track` and `browser` are no rows.
         lengths: contig -> number of bases, of the genome.
+        names: see `genome_contigs`.
         chunk: lines in memory at once.
 
     Yields:
         `line` (of the file, from 1), `chrom`, `start` and `end` (0-based, half-open), `name`
-        (null where there is no fourth column), checked.
+        (null where there is no fourth column), checked; and `contig`, the genome's name of
+        `chrom`.
 
     Raises:
         UserError: naming the line: too few columns, no whole numbers, reversed or empty intervals,
@@ -137,6 +167,7 @@ def bed_rows(
     found = 0
     while numbered := list(islice(lines, chunk)):
         rows = _parse(numbered)
+        rows = rows.with_columns(genome_contigs(rows["chrom"], lengths, names).alias("contig"))
         problem = first_problem(rows, lengths)
         if problem is not None:
             raise UserError(f"{path}, line {problem[0]}: {problem[1]}")
@@ -151,20 +182,22 @@ def first_problem(rows: pl.DataFrame, lengths: Mapping[str, int]) -> tuple[int, 
     """Return the line of the first row that cannot be used, and why; None if all can.
 
     Args:
-        rows: `line`, `chrom`, and `start` and `end`, 0-based and half-open, null if unreadable.
+        rows: `line`, `contig`, and `start` and `end`, 0-based and half-open, null if unreadable.
         lengths: contig -> number of bases, of the genome.
     """
     known = pl.DataFrame(
-        {"chrom": list(lengths), "length": list(lengths.values())},
-        schema={"chrom": pl.String, "length": pl.Int64},
+        {"contig": list(lengths), "length": list(lengths.values())},
+        schema={"contig": pl.String, "length": pl.Int64},
     )
-    checked = rows.join(known, on="chrom", how="left", maintain_order="left")
+    checked = rows.join(known, on="contig", how="left", maintain_order="left")
     start, end, length = pl.col("start"), pl.col("end"), pl.col("length")
     unusable = start.is_null() | end.is_null() | length.is_null()
     bad = checked.filter(unusable | (start < 0) | (end <= start) | (end > length))
     if not len(bad):
         return None
-    line, contig, first, last, bases = bad.select("line", "chrom", "start", "end", "length").row(0)
+    line, contig, first, last, bases = bad.select("line", "contig", "start", "end", "length").row(
+        0
+    )
     if first is None or last is None:
         return line, "expected CONTIG, START and END, tab-separated, the last two whole numbers"
     if bases is None:

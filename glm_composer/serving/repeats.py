@@ -57,27 +57,36 @@ def variant_of(key: int, genome: Genome) -> str:
 
 def repeated_rows(
     file: BinaryIO, rows: int, at_once: int = _AT_ONCE
-) -> tuple[list[int], list[int]]:
-    """Numbers of the rows whose key an earlier one has, and the keys, in bounded memory.
+) -> tuple[list[int], list[int], list[int]]:
+    """Find the rows whose key an earlier one has, in their order and in bounded memory.
 
     Args:
         file: holds the keys, uint64, one a row.
         rows: how many.
         at_once: keys in memory at a time, about.
+
+    Returns:
+        Numbers, from 0, of those rows; of the first row with the key of each; the keys.
     """
     file.flush()
     if not rows:
-        return [], []
+        return [], [], []
     keys = np.memmap(file.name, dtype=np.uint64, mode="r")
     shares = -(-rows // at_once)
-    found: list[int] = []
+    found: list[NDArray[np.int64]] = []
     for share in range(shares):
         blocks = [
             start + np.flatnonzero(keys[start : start + at_once] % np.uint64(shares) == share)
             for start in range(0, rows, at_once)
         ]
         places = np.concatenate(blocks)
+        # Stable: rows of one key stay in their order, the first of them first.
         order = places[np.argsort(keys[places], kind="stable")]
-        found += order[1:][keys[order[1:]] == keys[order[:-1]]].tolist()
-    found.sort()
-    return found, keys[found].tolist()
+        values = keys[order]
+        again = np.flatnonzero(values[1:] == values[:-1]) + 1
+        firsts = order[np.searchsorted(values, values[again])]
+        found.append(np.stack([order[again], firsts]))
+    repeated, first = np.concatenate(found, axis=1)
+    order = np.argsort(repeated)
+    repeated, first = repeated[order], first[order]
+    return repeated.tolist(), first.tolist(), keys[repeated].tolist()

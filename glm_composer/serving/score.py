@@ -70,7 +70,6 @@ def score_file(
             exists; unfinished scores of another plan; a full disk.
     """
     names = ContigNames.from_file(options.contigs) if options.contigs else ContigNames.known()
-    parts = Parts(out)
     with ExitStack() as stack:
         ranks = stack.enter_context(joined_ranks())
         progress = progress and ranks.rank == 0
@@ -90,28 +89,29 @@ def score_file(
                 # An unknown one, or one that this model cannot have, is refused.
                 scores.get(name)(model.causal)
             check_output(table, out, plan.scores)
+            parts = Parts(out, plan)
             stack.enter_context(parts.held())
-            also = [metrics_path(out)] if _is_labelled(table) else []
-            parts.begin(plan, options.overwrite, also)
-            checked = _check(plan, table, fasta, names, parts, progress)
+            parts.begin(options.overwrite, [metrics_path(out)])
+            checked = _check(table, fasta, names, parts, progress)
             chunks = -(-checked.rows // plan.chunk_rows)
             return plan, checked, [each for each in range(chunks) if not parts.has(each)]
 
         plan, checked, missing = ranks.share(begin)
+        parts = Parts(out, plan)
         bases = stack.enter_context(Genome(fasta))
         checks = RowChecks(bases, names, checked.repeated)
 
         def score(chunk: pl.DataFrame, start: int) -> pl.DataFrame:
             return _score_chunk(model, plan, bases, *checks(chunk, start))
 
-        with _bar(plan, checked, parts, missing, progress) as look:
-            _score_chunks(score, table, parts, plan, missing[ranks.rank :: ranks.count], look)
+        with _bar(checked, parts, missing, progress) as look:
+            _score_chunks(score, table, parts, missing[ranks.rank :: ranks.count], look)
             ranks.wait()
             look()
         if ranks.rank == 0:
-            join(table, parts, plan)
+            join(table, parts)
             parts.remove()
-        metrics = metrics_path(out) if _is_labelled(table) else None
+        metrics = metrics_path(out) if "label" in table.columns else None
         return Scored(checked=checked, metrics=metrics, rank=ranks.rank)
 
 
@@ -132,7 +132,7 @@ def _plan(model: ServedModel, table: VariantFile, genome: Path, options: ScoreOp
 
 
 def _check(
-    plan: Plan, table: VariantFile, genome: Path, names: ContigNames, parts: Parts, progress: bool
+    table: VariantFile, genome: Path, names: ContigNames, parts: Parts, progress: bool
 ) -> Checked:
     """Look at the whole table, unless that was done before a kill."""
     before = parts.checked()
@@ -143,11 +143,11 @@ def _check(
             Genome(genome) as bases,
             progress_bar("checking", None, "variants", progress) as advance,
         ):
-            chunks = (_told(chunk, advance) for chunk in table.chunks(plan.chunk_rows))
+            chunks = (_told(chunk, advance) for chunk in table.chunks(parts.plan.chunk_rows))
             checks = RowChecks(bases, names)
             scratch = parts.directory / "keys"
             checked = check_table(chunks, checks, bases, table.path, scratch)
-        refuse(checked, table.path, genome, plan.allow_mismatch)
+        refuse(checked, table.path, genome, parts.plan.allow_mismatch)
     except UserError:
         parts.remove()
         raise
@@ -162,20 +162,21 @@ def _told(chunk: pl.DataFrame, advance: Callable[[int], None]) -> pl.DataFrame:
 
 @contextmanager
 def _bar(
-    plan: Plan, checked: Checked, parts: Parts, missing: list[int], visible: bool
+    checked: Checked, parts: Parts, missing: list[int], visible: bool
 ) -> Iterator[Callable[[], None]]:
     """Show how much of what is missing is done, and give a function that looks again.
 
     It counts the parts, for other processes make them as well.
     """
-    sizes = [min(plan.chunk_rows, checked.rows - each * plan.chunk_rows) for each in missing]
+    rows = parts.plan.chunk_rows
+    sizes = [min(rows, checked.rows - each * rows) for each in missing]
     total, before, shown = sum(sizes), parts.count(), 0
     with progress_bar("scoring", total, "variants", visible) as advance:
 
         def look() -> None:
             nonlocal shown
             if visible:
-                now = min((parts.count() - before) * plan.chunk_rows, total)
+                now = min((parts.count() - before) * rows, total)
                 advance(now - shown)
                 shown = now
 
@@ -186,7 +187,6 @@ def _score_chunks(
     score: Callable[[pl.DataFrame, int], pl.DataFrame],
     table: VariantFile,
     parts: Parts,
-    plan: Plan,
     mine: list[int],
     look: Callable[[], None],
 ) -> None:
@@ -194,7 +194,7 @@ def _score_chunks(
     left = set(mine)
     if not left:
         return
-    rows = plan.chunk_rows
+    rows = parts.plan.chunk_rows
     for number, chunk in enumerate(table.chunks(rows, mine[0] * rows), start=mine[0]):
         if number in left:
             parts.write(number, score(chunk, number * rows))
@@ -222,7 +222,3 @@ def _score_chunk(
     }
     problem = pl.select(pl.when(problems != "").then(problems)).to_series()
     return pl.DataFrame({**columns, PROBLEM: problem})
-
-
-def _is_labelled(table: VariantFile) -> bool:
-    return "label" in table.columns

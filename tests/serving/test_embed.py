@@ -111,8 +111,8 @@ def test_pieces_change_nothing_and_the_file_says_what_it_is(model, genome, tmp_p
 def test_a_window_is_put_around_the_middle_of_rows_of_any_length(genome, tmp_path):
     bed = _file(tmp_path, "mixed.bed", "chr1\t10\t20\nchr1\t10\t21\nchr2\t0\t1\n")
     assert survey(bed, genome, 8).window == 8
-    (rows,) = places(bed, genome)
-    assert rows["middle"].to_list() == [15, 15, 0]
+    (piece,) = places(bed, genome)
+    assert piece.centres["middle"].to_list() == [15, 15, 0]
     with pytest.raises(UserError, match="row 2: 11 bases, where the rows before have 10; give"):
         survey(bed, genome, None)
     same = _file(tmp_path, "same.bed", "chr1\t10\t20\nchr1\t40\t50\n")

@@ -5,6 +5,8 @@ import pytest
 
 from glm_composer.cli import app
 from glm_composer.errors import UserError
+from glm_composer.serving.regions import parse_region, parse_regions
+from glm_composer.variant_files.contigs import ContigNames
 
 
 @pytest.fixture
@@ -42,6 +44,47 @@ def test_embed_takes_the_windows_of_the_rows(weights_file, genome, tmp_path, cap
     table = pl.read_parquet(out)
     assert table.shape == (2, 6)
     assert pl.read_parquet_metadata(out)["glm_composer.averaged"] == "central 7"
+
+
+def test_contigs_go_by_the_names_of_a_table(weights_file, genome, tmp_path):
+    (tmp_path / "names.tsv").write_text("chr1\tI\n")
+    named = ("--genome", genome, "--contigs", tmp_path / "names.tsv")
+    options = ("--window", 32, "--no-pictures")
+    tables = []
+    for contig in ("chr1", "I"):
+        (tmp_path / f"{contig}.bed").write_text(f"{contig}\t91\t101\n")
+        for kind, given in (("region", f"{contig}:92-101"), ("bed", tmp_path / f"{contig}.bed")):
+            out = tmp_path / f"{kind}-{contig}"
+            glm("mutagenesis", weights_file, *named, *options, f"--{kind}", given, "-o", out)
+            tables.append(pl.read_parquet(out / "mutagenesis.parquet"))
+    assert len(tables[0]) == 27
+    assert all(table.equals(tables[0]) for table in tables)
+    metadata = pl.read_parquet_metadata(out / "mutagenesis.parquet")
+    assert metadata["glm_composer.contigs"].startswith("sha256:")
+
+    (tmp_path / "I.tsv").write_text("chrom\tpos\tref\talt\tmiddle\nI\t95\tT\tC\tmine\n")
+    (tmp_path / "chr1.tsv").write_text("chrom\tpos\tref\talt\tmiddle\nchr1\t95\tT\tC\tmine\n")
+    for end, columns in (("bed", ["start", "end"]), ("tsv", ["pos", "ref", "alt", "middle"])):
+        found = {}
+        for contig in ("chr1", "I"):
+            out = tmp_path / f"{end}-{contig}.parquet"
+            source = tmp_path / f"{contig}.{end}"
+            glm("embed", weights_file, source, *named, "--window", 32, "-o", out)
+            found[contig] = pl.read_parquet(out)
+            assert found[contig]["chrom"].to_list() == [contig]
+        assert found["I"].drop("chrom").equals(found["chr1"].drop("chrom"))
+        assert set(columns) <= set(found["I"].columns)
+
+
+def test_contigs_of_known_assemblies_need_no_table():
+    yeast = {"chr1": 230218}
+    region = parse_region("NC_001133.9:1-10", yeast, ContigNames.known())
+    assert str(region) == region.name == "chr1:1-10"
+    # Only where the genome's contig is as long as that assembly's.
+    with pytest.raises(UserError, match=r"the genome has no contig 'NC_001133\.9'"):
+        parse_region("NC_001133.9:1-10", {"chr1": 230217}, ContigNames.known())
+    with pytest.raises(UserError, match="'I:1-10' is given twice"):
+        parse_regions(["chr1:1-10", "I:1-10"], yeast, ContigNames.known())
 
 
 @pytest.mark.parametrize(

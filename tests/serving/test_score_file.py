@@ -120,14 +120,14 @@ def test_rows_that_cannot_be_scored_are_marked(run, table, genome, tmp_path, cap
         score(*arguments, {"chunk_rows": 4}, quiet=True)
     at = f"{first['chrom']}:{first['pos']}"
     for part in (
-        "mixed.tsv: 5 of 10 rows do not fit",
+        "mixed.tsv: 3 of 10 rows do not fit",
         "1 ref_mismatch",
         "1 unknown_contig",
         "1 outside",
-        "2 duplicate",
         f"row 6: {at} {wrong}>{instead} where the genome has {first['ref']}: ref_mismatch",
-        f"row 9: {at} {first['ref']}>{first['alt']} duplicate",
-        "--allow-mismatch",
+        "2 of 10 rows have the variant of an earlier row",
+        f"row 9: {at} {first['ref']}>{first['alt']} as in row 1",
+        "use the genome of the table; remove the repeated rows, or give --allow-mismatch",
     ):
         assert part in str(caught.value)
     assert list(tmp_path.glob("out*")) == []
@@ -219,6 +219,9 @@ def test_what_is_refused_before_anything_is_scored(run, table, genome, tmp_path)
     refused("a header but no rows", frame[:0])
     refused("out.txt: an output ends in .parquet", to=tmp_path / "out.txt")
     refused("'batch_size' = 0", batch_size=0)
+    (tmp_path / "folder.parquet").mkdir()
+    with pytest.raises(UserError, match=r"folder.parquet: is a directory"):
+        score(run, table, genome, tmp_path / "folder.parquet", {"overwrite": True}, quiet=True)
     with pytest.raises(UserError, match=r"absent.fa: "):
         score(run, table, tmp_path / "absent.fa", out, {}, quiet=True)
     out.write_text("mine")
@@ -285,8 +288,50 @@ def test_repeated_rows_are_found_in_any_number_of_shares(tmp_path):
     (tmp_path / "keys").write_bytes(keys.tobytes())
     seen: set[int] = set()
     expected = [row for row, key in enumerate(keys.tolist()) if key in seen or seen.add(key)]
+    earliest = [keys.tolist().index(key) for key in keys[expected]]
     for at_once in (90, 250, 5000):
         with (tmp_path / "keys").open("r+b") as file:
-            rows, values = repeated_rows(file, 1000, at_once)
+            rows, firsts, values = repeated_rows(file, 1000, at_once)
         assert rows == expected
+        assert firsts == earliest
         assert values == keys[expected].tolist()
+
+
+def test_metrics_of_a_labelled_table_do_not_outlive_its_scores(run, table, genome, tmp_path):
+    rows = pl.read_parquet(table).head(20)
+    rows.write_parquet(tmp_path / "labelled.parquet")
+    rows.drop("label").write_parquet(tmp_path / "unlabelled.parquet")
+    out, metrics = tmp_path / "out.parquet", tmp_path / "out.metrics.json"
+    score(run, tmp_path / "labelled.parquet", genome, out, {}, quiet=True)
+    assert metrics.exists()
+
+    arguments = (run, tmp_path / "unlabelled.parquet", genome, out)
+    out.unlink()
+    with pytest.raises(UserError, match=r"out.metrics.json: exists already"):
+        score(*arguments, {}, quiet=True)
+    assert metrics.exists()
+    score(*arguments, {"overwrite": True}, quiet=True)
+    assert len(pl.read_parquet(out)) == 20
+    assert [path.name for path in tmp_path.glob("out*")] == ["out.parquet"]
+
+
+@pytest.mark.parametrize("chunk_rows", [3, 50])
+def test_repeated_variants_are_no_fault_of_the_genome(run, table, genome, tmp_path, chunk_rows):
+    rows = pl.read_parquet(table).head(6)
+    twice = pl.concat([rows, rows[4:5], rows[1:2]])
+    twice.write_parquet(tmp_path / "twice.parquet")
+    out = tmp_path / "out.parquet"
+    with pytest.raises(UserError) as caught:
+        score(run, tmp_path / "twice.parquet", genome, out, {"chunk_rows": chunk_rows}, quiet=True)
+    (first, second) = (
+        f"row {row}: {chrom}:{pos} {ref}>{alt} as in row {of}"
+        for row, of, (chrom, pos, ref, alt) in (
+            (7, 5, rows.select("chrom", "pos", "ref", "alt").row(4)),
+            (8, 2, rows.select("chrom", "pos", "ref", "alt").row(1)),
+        )
+    )
+    assert str(caught.value) == (
+        f"{tmp_path / 'twice.parquet'}: 2 of 8 rows have the variant of an earlier row; {first}; "
+        f"{second}; remove the repeated rows, or give --allow-mismatch to mark these rows and "
+        "score the others"
+    )

@@ -65,7 +65,9 @@ def test_a_run_without_a_window_asks_its_dataset(tmp_path, yeast):
     run = write_run(tmp_path / "run", path=str(yeast))
     assert load_model(run).window == read_manifest(yeast).window_length
     gone = write_run(tmp_path / "gone")
-    with pytest.raises(UserError, match=r"gone/config.yaml: says no data.window.*give the window"):
+    with pytest.raises(
+        UserError, match=r"gone/config.yaml: says no data.window.*say with --window"
+    ):
         load_model(gone)
     assert load_model(gone, window=64).window == 64
 
