@@ -1,11 +1,14 @@
 """Variants in TSV or CSV, plain or gzip, read in blocks.
 
 The types of the columns besides chrom, pos, ref and alt come from all rows, for a guess from the
-first ones fails further down. So the file is read twice, and never held.
+first ones fails further down. So the file is read twice, and never held. Text that would be
+another one as a number stays text: 007 and 12345678901234567890 are names.
 """
 
 import csv
 import io
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,13 +20,24 @@ import pyarrow.csv as pc
 from glm_composer.errors import UserError
 from glm_composer.variant_files.columns import KEY, regroup, require
 
+_LOG = logging.getLogger(__name__)
 _BLOCK = 1 << 20  # bytes
+# As much of a last line as is looked at, and as is shown.
+_LOOKED_AT, _SHOWN = 1 << 16, 100
 _SEPARATORS = {".tsv": "\t", ".csv": ","}
 _TRUTH = {"true": True, "false": False}
+# Digits that a 64-bit float drops: zeros in front, and what is beyond 15 of them.
+_NOT_A_FLOAT = r"^[+-]?(0\d+|\d{16,})$"
 
 
 def columns(path: Path) -> list[str]:
-    """Return the names of the columns, checked."""
+    """Return the names of the columns, checked; warn of a last line that may be cut."""
+    names = _header(path)
+    _tell_open_end(path)
+    return names
+
+
+def _header(path: Path) -> list[str]:
     with _explained(path), closing(_stream(path)) as stream:
         lines = io.TextIOWrapper(stream, "utf-8-sig", newline="")
         names = next(csv.reader(lines, delimiter=_separator(path)), [])
@@ -33,12 +47,12 @@ def columns(path: Path) -> list[str]:
 
 def count(path: Path) -> int:
     """Return the number of rows, reading them all."""
-    return sum(len(frame) for frame in _frames(path, columns(path)))
+    return sum(len(frame) for frame in _frames(path, _header(path)))
 
 
 def chunks(path: Path, rows: int, start: int) -> Iterator[pl.DataFrame]:
     """See `VariantFile.chunks`; the rows before `start` are read too."""
-    names = columns(path)
+    names = _header(path)
     types = _types(path, names)
     yield from regroup(path, (_typed(each, types) for each in _frames(path, names)), rows, start)
 
@@ -68,6 +82,23 @@ def _frames(path: Path, names: list[str]) -> Iterator[pl.DataFrame]:
             yield frame
 
 
+def _tell_open_end(path: Path) -> None:
+    """Log it if the last line has no end; not of gzip, which knows by itself that it is cut."""
+    if path.suffix.lower() == ".gz":
+        return
+    with path.open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - _LOOKED_AT, 0))
+        end = file.read()
+    if end and not end.endswith((b"\n", b"\r")):
+        last = end.rpartition(b"\n")[2].decode(errors="replace")
+        shown = last if len(last) <= _SHOWN else f"...{last[-_SHOWN:]}"
+        _LOG.warning(
+            "%s: the last row, '%s', has no line break at its end; was the file cut short?",
+            path,
+            shown,
+        )
+
+
 def _stream(path: Path) -> pa.NativeFile:
     return pa.input_stream(path, compression="gzip" if path.suffix.lower() == ".gz" else None)
 
@@ -93,9 +124,19 @@ def _types(path: Path, names: list[str]) -> dict[str, pl.DataType]:
     for frame in _frames(path, names) if possible else ():
         for name, left in possible.items():
             there = frame[name].drop_nulls()
-            while left and _cast(there, left[0]).null_count():
-                left.pop(0)
+            # Each by itself: an earlier block may be whole numbers that are too long for floats.
+            left[:] = [kind for kind in left if _fits(there, kind)]
     return {name: left[0] if left else pl.String() for name, left in possible.items()}
+
+
+def _fits(text: pl.Series, to: pl.DataType) -> bool:
+    """Whether all values can be of a type without becoming others."""
+    values = _cast(text, to)
+    if values.null_count():
+        return False
+    if to == pl.Int64():
+        return bool((values.cast(pl.String) == text).all())
+    return to != pl.Float64() or not text.str.contains(_NOT_A_FLOAT).any()
 
 
 def _typed(frame: pl.DataFrame, types: dict[str, pl.DataType]) -> pl.DataFrame:

@@ -24,6 +24,8 @@ _READERS: dict[str, ModuleType] = {
     "vcf": vcf,
     "bcf": vcf,
 }
+# What may follow the format's own ending; gnomAD says .bgz for bgzip.
+_PACKINGS = {"tsv": ("", ".gz"), "csv": ("", ".gz"), "vcf": ("", ".gz", ".bgz")}
 
 
 def open_variants(path: str | Path) -> "VariantFile":
@@ -31,10 +33,11 @@ def open_variants(path: str | Path) -> "VariantFile":
 
     Args:
         path: .parquet, .tsv or .csv (also .gz) with a header and the columns chrom, pos (1-based),
-            ref and alt; .vcf, .vcf.gz (bgzip) or .bcf.
+            ref and alt; .vcf, .vcf.gz or .vcf.bgz (bgzip) or .bcf.
 
     Raises:
-        UserError: no such file, another format, a missing or repeated column, a damaged header.
+        UserError: no such file, another format, or another than the name says; a missing or
+            repeated column; a damaged header.
     """
     return VariantFile(path)
 
@@ -107,11 +110,12 @@ def kind_of(path: Path) -> str:
     Raises:
         UserError: it stands for none.
     """
-    name = path.name.lower().removesuffix(".gz")
-    kind = Path(name).suffix.removeprefix(".")
-    if kind not in _READERS or (path.name.lower().endswith(".gz") and kind in ("parquet", "bcf")):
+    name = Path(path.name.lower())
+    packing = name.suffix if name.suffix in (".gz", ".bgz") else ""
+    kind = Path(name.name.removesuffix(packing)).suffix.removeprefix(".")
+    if kind not in _READERS or packing not in _PACKINGS.get(kind, ("",)):
         raise UserError(
             f"{path}: not a file of variants; expected .parquet, .tsv or .csv [.gz], .vcf "
-            "[.gz] or .bcf"
+            "[.gz, .bgz] or .bcf"
         )
     return kind

@@ -1,12 +1,17 @@
 """Variants in VCF and BCF: sites with several alternate alleles become several rows.
 
 htslib reads them. What it lets pass is refused here: a text file that ends in the middle of a
-line, and gzip that is not bgzip, whose end cannot be checked.
+line, gzip that is not bgzip, whose end cannot be checked, and a name that says another format than
+the content has, for other programs go by the name.
 """
 
+import gzip
 import os
+import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -59,10 +64,26 @@ def records(path: Path, *, samples: bool = False) -> Iterator[pysam.VariantRecor
                 yield record
                 number, last = number + 1, f"{record.chrom}:{record.pos}"
         except (OSError, ValueError):
+            where = f"{path}: record {number} (after {last})"
+            if _is_blank(path, file, number):
+                raise UserError(f"{where} is a blank line; remove the line") from None
             raise UserError(
-                f"{path}: record {number} (after {last}) cannot be read: the file is cut "
-                "short, or the record is not as the VCF specification has it; write it again"
+                f"{where} cannot be read: the file is cut short, or the record is not as the VCF "
+                "specification has it; write it again"
             ) from None
+
+
+def _is_blank(path: Path, file: pysam.VariantFile, number: int) -> bool:
+    """Whether the line of a record, from 1, holds nothing."""
+    if file.format != "VCF":
+        return False
+    try:
+        # Not BGZFile, for which a blank line is the end.
+        with gzip.open(path) if file.compression == "BGZF" else path.open("rb") as text:
+            lines = (line for line in text if not line.startswith(b"#"))
+            return not next(islice(lines, number - 1, None), b"none").strip()
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 @contextmanager
@@ -74,7 +95,8 @@ def opened(path: Path, *, samples: bool = False) -> Iterator[pysam.VariantFile]:
         samples: read the samples as well; without them it takes a fraction of the time.
 
     Raises:
-        UserError: not a VCF or BCF; gzip but not bgzip; cut short.
+        UserError: not a VCF or BCF, or not the one that its name says; gzip but not bgzip; cut
+            short.
     """
     _refuse_cut(path)
     verbosity = pysam.set_verbosity(0)
@@ -85,6 +107,7 @@ def opened(path: Path, *, samples: bool = False) -> Iterator[pysam.VariantFile]:
             hint = "truncated, no end marker" if "EOF" in str(error) else "not a VCF or BCF"
             raise UserError(f"{path}: cannot be read: {hint}; write it again") from None
         try:
+            _refuse_other_name(path, file)
             yield file
         except BaseException:
             # htslib tells of a damaged block once more here.
@@ -119,6 +142,20 @@ def _refuse_cut(path: Path) -> None:
                 )
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _refuse_other_name(path: Path, file: pysam.VariantFile) -> None:
+    content: str
+    endings: tuple[str, ...]
+    if file.format == "BCF":
+        content, endings = "BCF", (".bcf",)
+    elif file.compression == "BGZF":
+        content, endings = "VCF compressed by bgzip", (".vcf.gz", ".vcf.bgz")
+    else:
+        content, endings = "VCF without compression", (".vcf",)
+    if not path.name.lower().endswith(endings):
+        stem = re.sub(r"\.(vcf|vcf\.b?gz|bcf)$", "", path.name, flags=re.IGNORECASE)
+        raise UserError(f"{path}: holds {content}; rename it to {stem}{endings[0]}")
 
 
 def _frames(path: Path) -> Iterator[pl.DataFrame]:

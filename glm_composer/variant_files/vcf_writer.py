@@ -1,6 +1,7 @@
 """Scores into a VCF: the source's text as it is, with a value for each alternate allele in INFO.
 
-Text, not htslib's records: those lose digits of numbers and gain an END. A BCF becomes a VCF.
+Text, not htslib's records: those lose digits of numbers and gain an END. A BCF becomes a VCF, and
+CRLF at the ends of lines LF.
 """
 
 import logging
@@ -97,7 +98,7 @@ def _scored(
                 yield from _definitions(first, descriptions)
             else:
                 _refuse_defined(source, names, line)
-            yield line
+            yield line.rstrip(b"\r\n") + b"\n"
             continue
         fields = line.rstrip(b"\r\n").split(b"\t", _INFO + 1)
         values = []
@@ -118,10 +119,10 @@ def _scored(
 def _text_lines(source: Path) -> Iterator[bytes]:
     # Opened as VCF in any case, for its errors.
     with opened(source, samples=True) as file:
-        if kind_of(source) == "bcf":
+        if file.format == "BCF":
             yield from (f"{line}\n".encode() for line in str(file.header).splitlines())
             yield from (str(record).encode() for record in records(source, samples=True))
-        elif source.suffix.lower() == ".gz":
+        elif file.compression == "BGZF":
             try:
                 # Not gzip, which gives lines of a damaged block before it finds it damaged.
                 with pysam.BGZFile(str(source), "rb", None) as text:

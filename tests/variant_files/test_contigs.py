@@ -84,6 +84,13 @@ def test_the_table_has_no_name_or_length_twice_in_an_assembly():
             seen.add((each.assembly, name))
 
 
+def test_the_accessions_of_the_worm():
+    worm = {each.names[0]: each.names for each in chromosomes() if each.assembly == "WBcel235"}
+    versions = {"I": "1.5", "II": "2.5", "III": "3.4", "IV": "4.4", "V": "5.5", "X": "6.5"}
+    for name, end in versions.items():
+        assert [each for each in worm[name] if each.startswith("BX")] == [f"BX28460{end}"]
+
+
 def test_two_answers_are_refused():
     with pytest.raises(UserError, match=r"contig 'NC_000001\.11' can be '1' or 'chr1'"):
         ContigNames.known().resolve(["NC_000001.11"], {"1": 248956422, "chr1": 248956422})

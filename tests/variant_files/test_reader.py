@@ -1,4 +1,5 @@
 import gzip
+import logging
 
 import polars as pl
 import pysam
@@ -135,6 +136,90 @@ def test_types_come_from_all_rows_of_a_text_table(tmp_path):
     assert table["text"].to_list()[-2:] == [str(count - 2), "word"]
     assert table["truth"].to_list()[-2:] == [True, False]
     assert table["nothing"].null_count() == count
+
+
+def test_text_that_a_number_would_change_stays_text(tmp_path):
+    path = tmp_path / "t.csv"
+    columns = {
+        "omim": ["007", "12"],
+        "negative": ["-07", "0.5"],
+        "huge": ["12345678901234567890", "1"],
+        "long": ["12345678901234567", "1"],
+        # The second row alone would let the first one be a number with fewer digits.
+        "mixed": ["1234567890123456", "0.5"],
+        "signed": ["+5", "-3"],
+        "decimal": ["0.50", "1e5"],
+    }
+    for last in ("", "7"):  # a last row that is a whole number changes none of it
+        rows = [*zip(*columns.values(), strict=True), *([(last,) * len(columns)] if last else [])]
+        body = [f"1,2,A,C,{','.join(row)}\n" for row in rows]
+        path.write_text(f"chrom,pos,ref,alt,{','.join(columns)}\n" + "".join(body))
+        with open_variants(path) as file:
+            (table,) = file.chunks(10)
+        for name in ("omim", "negative", "huge", "mixed"):
+            assert table[name].to_list()[:2] == columns[name], name
+        assert table["long"].to_list()[:2] == [12345678901234567, 1]
+        assert table["signed"].to_list()[:2] == [5, -3]
+        assert table["decimal"].to_list()[:2] == [0.5, 1e5]
+
+
+def test_blocks_are_judged_together(tmp_path):
+    path = tmp_path / "t.csv"
+    count = 200_000  # several blocks; only the first has the long number, only the last a fraction
+    lines = ["1,2,A,C,12345678901234567\n", *["1,2,A,C,1\n"] * count, "1,2,A,C,0.5\n"]
+    path.write_text("chrom,pos,ref,alt,id\n" + "".join(lines))
+    with open_variants(path) as file:
+        table = pl.concat(file.chunks(1 << 16))
+    assert table["id"].to_list()[:2] == ["12345678901234567", "1"]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_last_line_without_an_end_is_told(tmp_path, caplog, end):
+    path = tmp_path / "t.csv"
+    path.write_bytes(f"chrom,pos,ref,alt,gene\n1,2,A,C,BRCA1\n1,3,A,C,BRC{end}".encode())
+    with caplog.at_level(logging.WARNING):
+        assert len(rows_of(path)) == 2
+    told = [record.getMessage() for record in caplog.records]
+    cut = f"{path}: the last row, '1,3,A,C,BRC', has no line break at its end; was the file cut "
+    assert told == ([] if end else [f"{cut}short?"])
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "message"),
+    [
+        ("t.vcf.gz", "a.vcf", r"holds VCF compressed by bgzip; rename it to a\.vcf\.gz"),
+        ("t.bcf", "a.vcf.gz", r"holds BCF; rename it to a\.bcf"),
+        ("t.vcf", "A.VCF.GZ", r"holds VCF without compression; rename it to A\.vcf"),
+        ("t.vcf", "a.b.bcf", r"holds VCF without compression; rename it to a\.b\.vcf"),
+        ("t.vcf", "a.vcf.bgz", r"holds VCF without compression; rename it to a\.vcf"),
+    ],
+)
+def test_a_name_that_says_another_content_is_refused(calls, tmp_path, source, name, message):
+    path = (tmp_path / source).rename(tmp_path / name)
+    with pytest.raises(UserError, match=rf"{name}: {message}$"):
+        open_variants(path)
+
+
+def test_bgz_is_a_name_of_bgzip(calls, tmp_path):
+    path = (tmp_path / "t.vcf.gz").rename(tmp_path / "t.vcf.bgz")
+    with open_variants(path) as file:
+        assert file.kind == "vcf"
+    assert rows_of(path) == ROWS
+    for name in ("t.csv.bgz", "t.bcf.bgz", "t.parquet.bgz"):
+        with pytest.raises(UserError, match=r"expected .*\.vcf \[\.gz, \.bgz\]"):
+            open_variants(tmp_path / name)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("lines", [LINES + "\n", LINES + "\n" + LINES])
+def test_a_blank_line_is_called_so(tmp_path, lines, end):
+    path = tmp_path / "t.vcf"
+    path.write_bytes((HEADER + lines).replace("\n", end).encode())
+    packed = tmp_path / "t.vcf.gz"
+    pysam.tabix_compress(str(path), str(packed))
+    for each in (path, packed):
+        with pytest.raises(UserError, match=r"record 5 \(after HLA.*\) is a blank line; remove"):
+            rows_of(each)
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,23 @@ def test_what_cannot_be_written(source, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.vcf", "out.vcf"]
     with pytest.raises(UserError, match=r"away/out.vcf: cannot be written: No such"):
         write_vcf(source, [SCORES], tmp_path / "away" / "out.vcf")
+
+
+def test_bgz_is_read_as_bgzip(source, tmp_path):
+    pysam.tabix_compress(str(source), str(tmp_path / "in.vcf.bgz"))
+    out = tmp_path / "out.vcf"
+    write_vcf(tmp_path / "in.vcf.bgz", [SCORES], out)
+    assert out.read_text().splitlines()[-4:] == expected_lines()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_line_ends_are_of_one_kind(source, tmp_path, packed):
+    plain = tmp_path / "plain.vcf"
+    write_vcf(source, [SCORES], plain, notes={"glm_model": "sha256:12"})
+    source.write_bytes(source.read_bytes().replace(b"\n", b"\r\n"))
+    if packed:
+        pysam.tabix_compress(str(source), str(tmp_path / "in.vcf.gz"))
+        source = tmp_path / "in.vcf.gz"
+    out = tmp_path / "out.vcf"
+    write_vcf(source, [SCORES], out, notes={"glm_model": "sha256:12"})
+    assert out.read_bytes() == plain.read_bytes()
