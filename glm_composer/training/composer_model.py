@@ -7,6 +7,7 @@ from composer.models import ComposerModel
 from torch import Tensor
 from torchmetrics import Metric
 
+from glm_composer.models.compiled import compiled as compiled_function
 from glm_composer.models.flops import training_flops
 from glm_composer.models.language_model import LanguageModel
 from glm_composer.training.losses import NAMES, SummedLoss, loss_sums, stream_sums, weighted_loss
@@ -35,8 +36,7 @@ class GenomicModel(ComposerModel):
         self._device_type = "cuda" if torch.cuda.is_available() else "cpu"
         # Not the loss: torch 2.7's inductor fuses the sums of `loss_sums` into one C++ kernel that
         # declares its accumulators twice.
-        # A graph for every shape: there are few, and a dynamic one is slower.
-        self._compiled = torch.compile(model.embed, dynamic=False) if compiled else None
+        self._compiled = compiled_function(model.embed) if compiled else None
         metrics: dict[str, Metric] = {name: SummedLoss(row) for row, name in enumerate(NAMES)}
         metrics["perplexity"] = SummedLoss(0, perplexity=True)
         self._metrics = metrics

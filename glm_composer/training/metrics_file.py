@@ -59,8 +59,9 @@ class MetricsFile(LoggerDestination):
             resumed = state.timestamp.batch.value
             kept = [row for row in read_metrics(self.path) if row["step"] <= resumed]
             if kept and kept[-1]["step"] == self._step:
-                # Written after the checkpoint, and with what was logged after it.
-                self._line = {}
+                # Written after the checkpoint, and with what was logged after it; an epoch that
+                # ends with the checkpoint may log to it once more.
+                self._line = {key: value for key, value in kept.pop().items() if key != "step"}
             aside = self.path.with_suffix(".partial")
             aside.write_text("".join(json.dumps(row) + "\n" for row in kept if resumed))
             os.replace(aside, self.path)

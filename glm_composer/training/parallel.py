@@ -15,6 +15,7 @@ from torch import distributed as torch_dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
+from glm_composer.models.compiled import allow_many_graphs
 from glm_composer.models.language_model import LanguageModel
 
 
@@ -31,6 +32,8 @@ def shard(model: LanguageModel, compiled: bool = False) -> None:
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     mesh = init_device_mesh(device, (torch_dist.get_world_size(),))
+    if compiled:
+        allow_many_graphs()
     for layer in _layers(model.encoder):
         if compiled:
             layer.compile()

@@ -1,13 +1,16 @@
 """The variant tables of a run: found, checked and cut into windows before anything is trained."""
 
+import contextlib
 import hashlib
+import logging
 import os
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from glm_composer.cache_directory import cache_directory
 from glm_composer.config import Config, VariantTableConfig
-from glm_composer.conversion.fetch import cache_directory
 from glm_composer.conversion.files import describe
 from glm_composer.errors import UserError
 from glm_composer.evaluation.baselines import NAMES as BASELINES
@@ -24,6 +27,7 @@ from glm_composer.genome_source import local_genome
 from glm_composer.variant_files.contigs import ContigNames
 from glm_composer.variant_files.traitgym import load_traitgym
 
+_LOG = logging.getLogger(__name__)
 # Bases of a genome from which reading it takes seconds.
 _BIG = 1 << 28
 
@@ -53,6 +57,7 @@ def _load(config: VariantTableConfig, width: int) -> VariantWindows:
         contigs = _names(config).resolve(table["chrom"], genome.lengths)
         renamed = table.with_columns(chrom=pl.Series(contigs, dtype=pl.String))
         found = _windows(config, renamed, genome, width, sha256)
+    _tell_of_those_left_out(config, table, found)
     variants = with_windows(table, found, sha256)
     for key in ("chroms", "report_chroms"):
         check_rankable(variants, getattr(config, key), config.variants, key)
@@ -104,6 +109,16 @@ def _windows(
     return kept(cache_directory() / "windows", digest(table, sha256, width, allow), cut)
 
 
+def _tell_of_those_left_out(config: VariantTableConfig, table: pl.DataFrame, found: Cut) -> None:
+    rows = np.flatnonzero(~found.fits)
+    if len(rows):
+        first = " ".join(map(str, table.select("chrom", "pos", "ref", "alt").row(int(rows[0]))))
+        _LOG.warning(
+            "%s: %d of %d variants do not fit %s and are left out; the first is row %d, %s",
+            *(config.variants, len(rows), len(table), config.genome, rows[0] + 1, first),
+        )
+
+
 def _sha256(path: Path) -> str:
     """Digest of a file; one that was digested before, and not changed since, is not read again."""
     facts = path.stat()
@@ -112,8 +127,10 @@ def _sha256(path: Path) -> str:
     if known.exists():
         return known.read_text()
     found = describe(path).sha256
-    known.parent.mkdir(parents=True, exist_ok=True)
-    aside = known.with_suffix(f".{os.getpid()}")
-    aside.write_text(found)
-    os.replace(aside, known)
+    # Only to spare the next run the reading: a home that cannot be written to is no error.
+    with contextlib.suppress(OSError):
+        known.parent.mkdir(parents=True, exist_ok=True)
+        aside = known.with_suffix(f".{os.getpid()}")
+        aside.write_text(found)
+        os.replace(aside, known)
     return found

@@ -11,7 +11,7 @@ from torch._dynamo.utils import counters
 from glm_composer.models.language_model import LanguageModel
 from glm_composer.models.transformer import TransformerConfig, build_transformer
 from glm_composer.registry import models
-from glm_composer.training.build import build_trainer
+from glm_composer.training.build import build_model, build_trainer
 
 # All forward passes of one shape, with gradients or without: two graphs.
 COMMON = ["device_eval_batch_size=16", "eval_interval=2ba", "scheduler={name: constant}"]
@@ -76,3 +76,17 @@ def test_a_network_that_breaks_would_be_noticed(graphs):
     sizes = "width: 16, layers: 1, heads: 2, mlp_width: 32"
     graphs("eager", f"model={{name: broken_for_tests, {sizes}}}")
     assert counters["graph_break"]
+
+
+def test_graphs_are_not_given_up_where_there_are_many(configure, monkeypatch):
+    """Torch alone compiles no more than eight forms of a function."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    torch._dynamo.reset()
+    counters.clear()
+    config = configure("compile=true", MODELS["bytenet"])
+    model = build_model(config).eval()
+    ids = torch.full((1, 64), 3)
+    with torch.no_grad():
+        for position in range(20, 32):
+            model.embed(ids, None, position)
+    assert counters["stats"]["unique_graphs"] == 12

@@ -140,6 +140,24 @@ def test_a_table_without_labels_is_refused(scored, yeast, tmp_path):
         load_tables(config, 64)
 
 
+def test_variants_that_are_left_out_are_counted(scored, yeast, tmp_path, caplog):
+    table = pl.read_parquet(yeast / "variants.parquet")
+    table.with_columns(
+        pos=pl.when(pl.int_range(pl.len()) < 2).then(10**7).otherwise("pos")
+    ).write_parquet(tmp_path / "t.parquet")
+    changes = [f"variants={tmp_path}/t.parquet", "allow_mismatch=true"]
+    config = scored(*(f"evaluation.tables.one.{change}" for change in changes))
+    assert len(load_tables(config, 64)["one"]) == len(table) - 2
+    assert f"2 of {len(table)} variants do not fit" in caplog.text
+    assert "the first is row 1, chr15 10000000" in caplog.text
+
+
+def test_a_home_that_cannot_be_written_to_is_no_error(scored, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GLM_CACHE", str(tmp_path / "file"))
+    assert len(load_tables(scored(), 64)) == 2
+
+
 def test_windows_of_a_big_genome_are_cut_once(scored, monkeypatch, tmp_path):
     config = scored()
     expected = load_tables(config, 64)

@@ -1,15 +1,19 @@
 """Variants dealt to ranks: every one scored once, and its score the same on any number of them."""
 
-import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from score_on_ranks import score
 
 from glm_composer.evaluation.metrics import summarize
 from glm_composer.evaluation.table import VariantWindows
+from glm_composer.settings import dump
 
+SCRIPT = Path(__file__).with_name("score_on_ranks.py")
 SCORES = ["LLR.minus.score", "Embeddings.minus.inner_product", "influence"]
 
 
@@ -32,20 +36,18 @@ def test_any_number_of_ranks_gives_the_same_scores_and_metrics(configure, yeast,
     files = f"variants: {yeast}/variants.parquet, genome: {yeast}/genome.fa"
     # 3,000 variants are 31 blocks, which divide into neither 2 nor 3 equal shares.
     how = f"scores: [{', '.join(SCORES)}], window: 33, batch_size: 97"
-    config = configure(f"evaluation.tables.coding={{{files}, {how}}}")
-    # Libraries are imported once, by a process that every rank is a copy of.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["glm_composer.training.build"])
+    config = configure(
+        f"evaluation.tables.coding={{{files}, {how}}}", "global_train_batch_size=12"
+    )
+    (tmp_path / "run.yaml").write_text(dump(config))
+    command = [sys.executable, str(SCRIPT), str(tmp_path / "run.yaml"), str(tmp_path)]
+    started = []
     for ranks in (1, 2, 3):
-        started = [
-            context.Process(target=score, args=(config, rank, ranks, tmp_path))
-            for rank in range(ranks)
-        ]
-        for process in started:
-            process.start()
-        for process in started:
-            process.join()
-            assert process.exitcode == 0
+        for rank in range(ranks):
+            place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+            place |= {"LOCAL_WORLD_SIZE": str(ranks), "OMP_NUM_THREADS": "1"}
+            started.append(subprocess.Popen(command, env={**os.environ, **place}))
+    assert [process.wait(timeout=400) for process in started] == [0] * 6
     table = pl.read_parquet(yeast / "variants.parquet")
     alone = np.load(tmp_path / "1-0.npz")
     assert sorted(alone) == sorted(SCORES)
