@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 
 import pysam
 
+from glm_composer.cache_directory import cache_directory
 from glm_composer.errors import UserError
 
 _CHUNK = 1 << 24  # bytes
@@ -28,7 +29,7 @@ def find_or_build(path: Path) -> tuple[Path, Path | None]:
     """Return the .fai of a FASTA and, for bgzip, its .gzi; build what is absent or out of date.
 
     They are looked for, and written, beside the FASTA; where that is not writable, in the user's
-    cache directory (XDG_CACHE_HOME, else ~/.cache).
+    cache directory (GLM_CACHE, else ~/.cache/glm_composer).
 
     Raises:
         UserError: no such file; gzip instead of bgzip; truncated; not a FASTA that can be indexed;
@@ -51,7 +52,7 @@ def find_or_build(path: Path) -> tuple[Path, Path | None]:
         except OSError as error:
             problem = error
     raise UserError(
-        f"{path}: cannot write its index: {problem}; set XDG_CACHE_HOME to a writable directory"
+        f"{path}: cannot write its index: {problem}; set GLM_CACHE to a writable directory"
     )
 
 
@@ -97,8 +98,7 @@ def _cache_directory(path: Path) -> Path:
     """Return a directory of its own for this state of this file."""
     state = path.stat()
     key = f"{path.resolve()}\n{state.st_size}\n{state.st_mtime_ns}"
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "glm_composer" / "faidx" / hashlib.sha256(key.encode()).hexdigest()[:16]
+    return cache_directory() / "faidx" / hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def _build(path: Path, is_bgzip: bool, index: Path) -> None:

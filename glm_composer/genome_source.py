@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 import pysam
 from filelock import FileLock
 
-from glm_composer.conversion.fetch import cache_directory
+from glm_composer.cache_directory import cache_directory
 from glm_composer.errors import UserError
 
 _LOG = logging.getLogger(__name__)

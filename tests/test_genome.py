@@ -128,13 +128,13 @@ def test_index_goes_to_the_cache_where_the_directory_refuses(tmp_path, monkeypat
     # A name so long that no room is left for ".fai": refused even to root.
     path = write_fasta(tmp_path / ("x" * 250 + ".fa"), CONTIGS)
     cache = tmp_path / "cache"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("GLM_CACHE", str(cache))
     with Genome(path) as genome:
         assert genome.lengths == {"one": 14, "two": 5}
     assert len(list(cache.rglob("*.fai"))) == 1
     (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(UserError, match=r"cannot write its index.*XDG_CACHE_HOME"):
+    monkeypatch.setenv("GLM_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"cannot write its index.*GLM_CACHE"):
         Genome(path)
 
 

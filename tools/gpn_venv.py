@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from glm_composer.conversion.fetch import cache_directory
+from glm_composer.cache_directory import cache_directory
 
 # With our torch, so that two sides differ in nothing else.
 REQUIREMENTS = ["gpn[train]==0.9.0", "torch==2.7.0"]

@@ -11,7 +11,6 @@ is pinned too.
 import hashlib
 import importlib.util
 import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
+from glm_composer.cache_directory import cache_directory
 from glm_composer.conversion.assembly import SourceFile
 from glm_composer.conversion.files import describe
 from glm_composer.errors import UserError
@@ -58,11 +58,6 @@ class Fetched:
 
     path: Path
     source: SourceFile
-
-
-def cache_directory() -> Path:
-    """Return `$GLM_CACHE`, or ~/.cache/glm_composer."""
-    return Path(os.environ.get("GLM_CACHE") or "~/.cache/glm_composer").expanduser()
 
 
 def fetch(package: Package) -> Fetched:

@@ -86,7 +86,6 @@ def read_scored(
         if column in table.columns:
             empty = table[column].is_null()
             _refuse(path, table, column, empty, "fill it or leave the column out")
-    _check_repeated(path, table)
     table = table.with_columns(pl.col(names).cast(pl.Float64))
     kept = table
     if leave_out_missing:
@@ -96,6 +95,7 @@ def read_scored(
             raise UserError(f"{path}: no row has all of the scores {', '.join(names)}")
         if labelled:
             _labels(path, kept["label"])
+    _check_repeated(path, kept)
     for name in names:
         _check_finite(path, kept, name, "--leave-out-missing measures the rows that have a score")
     return ScoredVariants(

@@ -57,7 +57,9 @@ class VariantWindows:
 
         Together they hold every row once, and depend on the table alone.
         """
-        ordered = self.table.select("chrom", "pos").with_row_index("row").sort("chrom", "pos")
+        places = self.table.select("chrom", "pos").with_row_index("row")
+        # Ranks unpack each other's blocks by an order of their own making.
+        ordered = places.sort("chrom", "pos", maintain_order=True)
         new = ordered.select(pl.struct("chrom", "pos").is_first_distinct()).to_series()
         site = np.cumsum(new.to_numpy()) - 1
         borders = np.flatnonzero(np.diff(site // sites)) + 1

@@ -78,7 +78,7 @@ def _notes(scored: ScoredVariants, figures: Figures) -> Markup | None:
             f"{number(scored.left_out, 0)} rows without a score were left out, as asked; match "
             "groups that lost a member count as they are."
         )
-    said += _undefined(figures)
+    said += undefined(figures)
     for score, found in figures.scores.items():
         auroc = found.get("auroc")
         if isinstance(auroc, Estimate) and auroc.value + 2 * auroc.se < 0.5:
@@ -93,7 +93,7 @@ def _notes(scored: ScoredVariants, figures: Figures) -> Markup | None:
     return tag("div", tag("strong", "Before you read on"), listed, class_="note")
 
 
-def _undefined(figures: Figures) -> list[str]:
+def undefined(figures: Figures) -> list[str]:
     """What could not be measured and why; a reason that scores share is given once."""
     found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for score, metrics in figures.scores.items():

@@ -14,7 +14,7 @@ from glm_composer.report import held_out as losses
 from glm_composer.report import variants
 from glm_composer.report.numbers import number, readable
 from glm_composer.report.record import MODEL, read_run
-from glm_composer.report.scored import counts
+from glm_composer.report.scored import counts, undefined
 from glm_composer.report.scored_ranking import metric_rows
 from glm_composer.report.training import typical_mfu, typical_throughput
 
@@ -58,6 +58,8 @@ def print_figures(scored: ScoredVariants, figures: Figures) -> None:
     header, *cells = rows
     console.print(_table(f"Scores of {scored.path.name}", header, cells))
     console.print(Text(counts(scored)))
+    for sentence in undefined(figures):
+        console.print(Text(f"Not measured: {sentence}", style="yellow"))
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

