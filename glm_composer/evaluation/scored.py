@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from glm_composer.errors import UserError
+from glm_composer.variant_files import csv_table
 
 KEY = ("chrom", "pos", "ref", "alt")
 
 # Numbers that TraitGym's tables carry beside the variants; one of them, pip, is the label itself.
 _NOT_SCORES = {"pos", "label", "pip", "maf", "ld_score", "AF", "tss_dist", "exon_dist"}
-_SEPARATORS = {".tsv": "\t", ".csv": ","}
 # What libraries write about a schema says nothing of where a table comes from.
 _SCHEMAS = ("ARROW:schema", "pandas", "huggingface")
 
@@ -129,6 +129,10 @@ def read_table(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
         UserError: no such file, another format, a damaged file.
     """
     plain = path.with_suffix("") if path.suffix == ".gz" else path
+    if plain.suffix not in (".parquet", ".tsv", ".csv"):
+        raise UserError(f"{path}: expected .parquet, .tsv, .csv or one of the latter with .gz")
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
     try:
         if plain.suffix == ".parquet":
             return pl.read_parquet(path), {
@@ -136,20 +140,11 @@ def read_table(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
                 for key, value in pl.read_parquet_metadata(path).items()
                 if key not in _SCHEMAS
             }
-        if plain.suffix in _SEPARATORS:
-            separator = _SEPARATORS[plain.suffix]
-            # Chromosomes that are numbers at first may end on X.
-            strings = {"chrom": pl.String}
-            text = pl.read_csv(
-                path, separator=separator, schema_overrides=strings, null_values="NA"
-            )
-            return text, {}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        # Chromosomes that are numbers at first may end on X.
+        return csv_table.whole(path, text=("chrom",), nulls=("", "NA")), {}
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: cannot be read as a table: {reason}") from None
-    raise UserError(f"{path}: expected .parquet, .tsv, .csv or one of the latter with .gz")
 
 
 def sha256_of(path: Path) -> str:

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from glm_composer import sequence
 from glm_composer.errors import UserError
 from glm_composer.genome import Genome
+from glm_composer.variant_files import csv_table
 from glm_composer.variant_files.columns import KEY, labels, refuse_repeated
 
 REQUIRED = KEY
-
-_SEPARATORS = {".tsv": "\t", ".csv": ","}
 
 
 def read_variants(path: str | Path) -> pl.DataFrame:
@@ -127,25 +126,10 @@ def _read_table(path: Path) -> pl.DataFrame:
     try:
         if name.endswith(".parquet"):
             return pl.read_parquet(path, glob=False)
-        separator = _SEPARATORS.get(Path(name).suffix)
-        if separator is None:
+        if not name.endswith((".tsv", ".csv")):
             raise UserError(f"{path}: not a variant table; expected .parquet, .tsv or .csv [.gz]")
-        header = pl.read_csv(path, separator=separator, n_rows=0, glob=False).columns
-        repeated = [column for column in header if column.endswith("_duplicated_0")]
-        if repeated:
-            raise UserError(
-                f"{path}: column '{repeated[0][: -len('_duplicated_0')]}' is there twice"
-            )
-        # Checked columns stay text, so that a message can show what the file says; the types of
-        # the others come from all rows, for a guess from the first ones fails further down.
-        text = {column: pl.String for column in (*REQUIRED, "label") if column in header}
-        return pl.read_csv(
-            path,
-            separator=separator,
-            schema_overrides=text,
-            infer_schema_length=None,
-            glob=False,
-        )
+        # Checked columns stay text, so that a message can show what the file says.
+        return csv_table.whole(path, text=(*REQUIRED, "label"))
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: cannot be read as a table: {reason}") from None

@@ -23,6 +23,15 @@ def require(path: Path, columns: Sequence[str]) -> None:
                 f"{path}: no column '{column}'; a variant table needs {', '.join(KEY)} and this "
                 f"one has {', '.join(columns) or 'none'}"
             )
+    refuse_twins(path, columns)
+
+
+def refuse_twins(path: Path, columns: Sequence[str]) -> None:
+    """Check that no column is there twice.
+
+    Raises:
+        UserError: names the column.
+    """
     for column in columns:
         if columns.count(column) > 1:
             raise UserError(f"{path}: column '{column}' is there twice")

@@ -9,7 +9,7 @@ import csv
 import io
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from glm_composer.errors import UserError
-from glm_composer.variant_files.columns import KEY, regroup, require
+from glm_composer.variant_files.columns import KEY, refuse_twins, regroup, require
 
 _LOG = logging.getLogger(__name__)
 _BLOCK = 1 << 20  # bytes
@@ -38,11 +38,16 @@ def columns(path: Path) -> list[str]:
 
 
 def _header(path: Path) -> list[str]:
-    with _explained(path), closing(_stream(path)) as stream:
-        lines = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-        names = next(csv.reader(lines, delimiter=_separator(path)), [])
+    with _explained(path):
+        names = _names(path)
     require(path, names)
     return names
+
+
+def _names(path: Path) -> list[str]:
+    with closing(_stream(path)) as stream:
+        lines = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+        return next(csv.reader(lines, delimiter=_separator(path)), [])
 
 
 def count(path: Path) -> int:
@@ -50,14 +55,33 @@ def count(path: Path) -> int:
     return sum(len(frame) for frame in _frames(path, _header(path)))
 
 
+def whole(path: Path, *, text: Sequence[str] = (), nulls: Sequence[str] = ("",)) -> pl.DataFrame:
+    """Read a table of any columns at once.
+
+    Args:
+        path: of the table.
+        text: columns that stay as the file has them.
+        nulls: what stands for an absent value.
+
+    Raises:
+        UserError: a column that is there twice; a damaged file.
+    """
+    with _explained(path):
+        names = _names(path)
+    refuse_twins(path, names)
+    types = _types(path, [name for name in names if name not in text], names, nulls)
+    frames = [_typed(each, types) for each in _frames(path, names, nulls)]
+    return pl.concat(frames) if frames else pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+
+
 def chunks(path: Path, rows: int, start: int) -> Iterator[pl.DataFrame]:
     """See `VariantFile.chunks`; the rows before `start` are read too."""
     names = _header(path)
-    types = _types(path, names)
+    types = _types(path, [name for name in names if name not in KEY], names)
     yield from regroup(path, (_typed(each, types) for each in _frames(path, names)), rows, start)
 
 
-def _frames(path: Path, names: list[str]) -> Iterator[pl.DataFrame]:
+def _frames(path: Path, names: list[str], nulls: Sequence[str] = ("",)) -> Iterator[pl.DataFrame]:
     """The rows in blocks, all of them text, null where a field is empty.
 
     Raises:
@@ -68,7 +92,7 @@ def _frames(path: Path, names: list[str]) -> Iterator[pl.DataFrame]:
     with _explained(path), closing(_stream(path)) as stream:
         reading = pc.ReadOptions(use_threads=False, block_size=_BLOCK)
         parsing = pc.ParseOptions(delimiter=_separator(path))
-        for batch in pc.open_csv(stream, reading, parsing, _as_text(names)):
+        for batch in pc.open_csv(stream, reading, parsing, _as_text(names, nulls)):
             frame = pl.DataFrame(pl.from_arrow(batch))
             for name in names:
                 broken = frame[name].str.contains("\n", literal=True).fill_null(False)
@@ -107,21 +131,21 @@ def _separator(path: Path) -> str:
     return _SEPARATORS[Path(path.name.lower().removesuffix(".gz")).suffix]
 
 
-def _as_text(names: list[str]) -> pc.ConvertOptions:
+def _as_text(names: list[str], nulls: Sequence[str]) -> pc.ConvertOptions:
     return pc.ConvertOptions(
         column_types={name: pa.string() for name in names},
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
-        null_values=[""],
+        null_values=list(nulls),
     )
 
 
-def _types(path: Path, names: list[str]) -> dict[str, pl.DataType]:
-    """What each column can be as a whole: whole numbers, else numbers, else truth, else text."""
-    possible = {
-        name: [pl.Int64(), pl.Float64(), pl.Boolean()] for name in names if name not in KEY
-    }
-    for frame in _frames(path, names) if possible else ():
+def _types(
+    path: Path, wanted: list[str], names: list[str], nulls: Sequence[str] = ("",)
+) -> dict[str, pl.DataType]:
+    """What some columns can be as a whole: whole numbers, else numbers, else truth, else text."""
+    possible = {name: [pl.Int64(), pl.Float64(), pl.Boolean()] for name in wanted}
+    for frame in _frames(path, names, nulls) if possible else ():
         for name, left in possible.items():
             there = frame[name].drop_nulls()
             # Each by itself: an earlier block may be whole numbers that are too long for floats.

@@ -7,6 +7,7 @@ import pytest
 from glm_composer.errors import UserError
 from glm_composer.evaluation.embedding_file import read_embeddings
 from glm_composer.evaluation.scored import add_score, read_scored
+from glm_composer.evaluation.variants import read_variants
 
 SCORES = ["LLR.minus.score", "Embeddings.plus.euclidean_distance"]
 
@@ -52,6 +53,15 @@ def test_text_is_read_as_parquet_is(write, tmp_path):
         assert found.select("chrom", "pos", "label", *SCORES).equals(
             expected.select("chrom", "pos", "label", *SCORES)
         )
+
+
+def test_numbers_in_text_keep_their_zeros(write, tmp_path):
+    table = read_scored(write()).table.with_columns(
+        pl.col("label").cast(pl.Int8), id=pl.lit("007")
+    )
+    (tmp_path / "named.csv").write_text(table.write_csv())
+    assert read_scored(tmp_path / "named.csv").table["id"].unique().to_list() == ["007"]
+    assert read_variants(tmp_path / "named.csv")["id"].unique().to_list() == ["007"]
 
 
 def test_rows_without_a_score_are_refused_or_left_out_and_counted(write):
