@@ -36,6 +36,8 @@ def check_output(table: VariantFile, out: Path, scores: list[str]) -> None:
     """
     if out.is_dir():
         raise UserError(f"{out}: is a directory; name a file to write")
+    if out.exists() and out.samefile(table.path):
+        raise UserError(f"{out}: is the file of the variants itself; name another to write")
     if out.name.endswith(".parquet"):
         taken = set(table.columns)
     elif not out.name.endswith((".vcf", ".vcf.gz")):

@@ -28,6 +28,7 @@ from glm_composer.settings import structure
 from glm_composer.training.device import has_compiler
 from glm_composer.training.inputs import CONFIG_FILE
 from glm_composer.training.weights import load_into, read
+from glm_composer.training.weights_file import Weights
 
 ServingPrecision = Literal["fp32", "bf16"]
 
@@ -79,7 +80,7 @@ def load_model(
 
     Raises:
         UserError: it cannot be read, holds more than plain data, nothing says of which
-            architecture or window it is, or this machine cannot compile.
+            architecture or window it is, a weight is not finite, or this machine cannot compile.
     """
     place = _device(device)
     if compile and place.type == "cpu" and not has_compiler():
@@ -91,6 +92,7 @@ def load_model(
             f"{weights.path}: nothing says of which architecture it is; a checkpoint belongs in "
             f"its run's directory, beside which {CONFIG_FILE} lies"
         )
+    _check_finite(weights)
     network = models.get(settings.name)(settings)
     load_into(network, settings, weights)
     # Also what was trained in bf16: precision is chosen here.
@@ -128,6 +130,17 @@ def _device(asked: str) -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def _check_finite(weights: Weights) -> None:
+    """Refuse what a diverged training leaves: all that it said would be NaN."""
+    bad = [name for name, tensor in weights.tensors.items() if not tensor.isfinite().all()]
+    if bad:
+        raise UserError(
+            f"{weights.path}: {len(bad)} of {len(weights.tensors)} tensors hold values that are "
+            f"not finite, the first is {bad[0]}; take a checkpoint from before the training "
+            "diverged"
+        )
 
 
 def _embed(

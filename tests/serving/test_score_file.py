@@ -230,6 +230,12 @@ def test_what_is_refused_before_anything_is_scored(run, table, genome, tmp_path)
     assert out.read_text() == "mine"
     score(run, table, genome, out, {"overwrite": True}, quiet=True)
     assert len(pl.read_parquet(out)) == 120
+    mine, link = tmp_path / "mine.parquet", tmp_path / "link.parquet"
+    frame.write_parquet(mine)
+    link.symlink_to(mine)
+    with pytest.raises(UserError, match=r"mine.parquet: is the file of the variants itself"):
+        score(run, link, genome, mine, {"overwrite": True}, quiet=True)
+    assert pl.read_parquet(mine).equals(frame)
 
 
 def test_a_full_disk_leaves_what_is_finished(run, table, genome, tmp_path):

@@ -1,12 +1,15 @@
 """Loading models for scoring: every form gives the same model, and what cannot be is refused."""
 
 import hashlib
+import math
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from small_models import network, write_run
 
 from glm_composer.conversion.manifest import read_manifest
@@ -38,6 +41,16 @@ def test_every_form_is_the_same_model(tmp_path, weights_file):
         digests.add((model.digest, model.settings))
     assert len(digests) == 1
     assert load_model(run, window=70).window == 70
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path, weights_file):
+    tensors = load_file(weights_file)
+    name = sorted(tensors)[2]
+    tensors[name].view(-1)[5] = math.nan
+    with safe_open(weights_file, "pt") as file:
+        save_file(tensors, tmp_path / "diverged.safetensors", file.metadata())
+    with pytest.raises(UserError, match=f"diverged.safetensors: 1 of .* the first is {name}"):
+        load_model(tmp_path / "diverged.safetensors")
 
 
 def test_the_digest_is_of_every_name_and_byte():
