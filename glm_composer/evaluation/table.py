@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glm_composer.errors import UserError
-from glm_composer.evaluation.variants import allele_ids, check_reference, read_variants
+from glm_composer.evaluation.variants import allele_ids, check_reference
 from glm_composer.evaluation.window_cache import Cut
 from glm_composer.genome import Genome
 from glm_composer.sequence import Bytes
@@ -65,26 +65,6 @@ class VariantWindows:
         borders = np.flatnonzero(np.diff(site // sites)) + 1
         rows = ordered["row"].to_numpy().astype(np.intp)
         return np.split(rows, borders) if len(rows) else []
-
-
-def load_variant_windows(
-    variants: str | Path, genome: str | Path, width: int, allow_mismatch: bool = False
-) -> VariantWindows:
-    """Read a variant table, check it against its genome and cut the windows.
-
-    Args:
-        variants: Parquet or TSV file with TraitGym's columns.
-        genome: indexed FASTA.
-        width: bases a window.
-        allow_mismatch: leave out variants that do not fit the genome instead of refusing.
-
-    Raises:
-        UserError: the file, row and value that is wrong.
-    """
-    table = read_variants(variants)
-    with Genome(genome) as bases:
-        found = cut_windows(table, bases, width, source=variants, allow_mismatch=allow_mismatch)
-    return with_windows(table, found)
 
 
 def cut_windows(

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from glm_composer import sequence
-from glm_composer.evaluation.scores import NAMED_SCORES, llr
+from glm_composer.evaluation.scores import llr
 from glm_composer.evaluation.variants import allele_ids, read_variants
 from glm_composer.genome import Genome
 from glm_composer.sequence import FIRST_BASE, MASK, A, C, G, T
@@ -165,12 +165,6 @@ def test_yeast_rows_are_scored_in_their_order(yeast):
     for row in (0, 17, 299):
         expected = naive_llr(bytes(windows[row]).decode(), int(ref[row]), int(alt[row]), "both")
         assert found[row] == pytest.approx(expected, rel=1e-5, abs=1e-6)
-
-
-def test_named_scores():
-    ratio = np.array([-2.0, 0.5], dtype=np.float32)
-    assert NAMED_SCORES["LLR.minus.score"](ratio).tolist() == [2.0, -0.5]
-    assert NAMED_SCORES["absLLR.plus.score"](ratio).tolist() == [2.0, 0.5]
 
 
 def test_misuse_is_refused():

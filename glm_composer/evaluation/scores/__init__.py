@@ -5,10 +5,7 @@ causal and answers with a `Score`: what it reads of the model, a measure of it o
 what follows from the strands' average. No files, no Composer; torch only where the model is asked.
 """
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.typing import NDArray
 
 from glm_composer.evaluation.scores.likelihood import site_ratio
 from glm_composer.evaluation.scores.masked import Predict, read_sites
@@ -24,7 +21,6 @@ from glm_composer.evaluation.scores.windows import on_strands, read_windows
 from glm_composer.sequence import Bytes
 
 __all__ = [
-    "NAMED_SCORES",
     "MaskedSites",
     "Predict",
     "Score",
@@ -35,12 +31,6 @@ __all__ = [
     "score_names",
     "score_variants",
 ]
-
-NAMED_SCORES: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
-    "LLR.minus.score": np.negative,
-    "absLLR.plus.score": np.abs,
-}
-"""TraitGym's name of a score -> how it follows from the log-likelihood ratio; higher = worse."""
 
 
 def llr(
