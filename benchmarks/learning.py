@@ -33,6 +33,7 @@ from glm_composer.config import Config
 from glm_composer.errors import UserError
 from glm_composer.registry import optimizers, schedules
 from glm_composer.settings import load
+from glm_composer.training.allocator import keep_freed_memory
 from glm_composer.training.build import build_model
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.data import training_data
@@ -166,6 +167,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     length = f"{arguments.seconds / 60:.3g}min"
     if arguments.windows:
         length = f"{arguments.windows}_windows"

@@ -19,6 +19,7 @@ from composer.loggers import Logger
 
 from glm_composer.config import Config
 from glm_composer.settings import load
+from glm_composer.training.allocator import keep_freed_memory
 from glm_composer.training.build import build_trainer
 from glm_composer.training.memory import training_memory
 
@@ -58,6 +59,7 @@ def resident() -> int:
 def child(file: str, overrides: list[str]) -> None:
     """Train, and print the resident set before the model, after each batch, and at most."""
     config = load(Config, file, overrides)
+    keep_freed_memory()
     watch, before = Watch(), resident()
     trainer = build_trainer(config)
     trainer.state.callbacks.append(watch)

@@ -8,6 +8,7 @@ from turns import Turns
 
 from glm_composer.config import Config
 from glm_composer.settings import load
+from glm_composer.training.allocator import keep_freed_memory
 from glm_composer.training.build import build_trainer
 
 
@@ -20,6 +21,7 @@ class TakeTurns(Callback):
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     trainer = build_trainer(load(Config, sys.argv[1]))
     trainer.state.callbacks.append(TakeTurns(int(sys.argv[2])))
     trainer.fit()

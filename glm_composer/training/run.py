@@ -15,6 +15,7 @@ from glm_composer.config import Config
 from glm_composer.conversion.files import locked
 from glm_composer.errors import UserError
 from glm_composer.report import print_summary, write_report
+from glm_composer.training.allocator import keep_freed_memory
 from glm_composer.training.build import build_trainer
 from glm_composer.training.callbacks.ema import EMA
 from glm_composer.training.composer_model import GenomicModel
@@ -38,6 +39,7 @@ def train(config: Config) -> None:
     faulthandler.enable(2)
     dist.initialize_dist(device_type(), timeout=300)
     if device_type() == "cpu":
+        keep_freed_memory()
         # Ranks of one machine share its cores.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // dist.get_local_world_size()))
     check_resumable(config)
