@@ -3,7 +3,8 @@
 One step = forward, loss, backward, clipping and AdamW, without data and Trainer, so that the
 figure is the model's own. `rope_base` is the 85M encoder, in small batches since a step is heavy;
 its bf16 + compile against its fp32 eager, and its share of the device's bf16 matmul peak measured
-in the same rounds, are RESULTs of their own.
+in the same rounds, are RESULTs of their own. `deterministic` is fp32 eager as `deterministic:
+true` has it.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from glm_composer.models.flops import training_flops
 from glm_composer.registry import optimizers
 from glm_composer.sequence import FIRST_BASE, MASK, PAD
 from glm_composer.settings import load
+from glm_composer.training.allocator import keep_freed_memory
 from glm_composer.training.build import build_model
 from glm_composer.training.peak import matmul_peak
 
@@ -69,6 +71,15 @@ def make_step(
     return step, shape[0], losses, training_flops(model.model, LENGTH)
 
 
+def deterministic(step: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        torch.use_deterministic_algorithms(True)
+        step()
+        torch.use_deterministic_algorithms(False)
+
+    return run
+
+
 def peak() -> None:
     matmul_peak.cache_clear()
     peaks.append(matmul_peak("cpu", torch.bfloat16))
@@ -82,12 +93,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
     arguments = parser.parse_args()
+    keep_freed_memory()
     for name in arguments.models:
         cases = {
             "fp32_eager": make_step(MODELS[name], "fp32", False),
             "bf16_eager": make_step(MODELS[name], "amp_bf16", False),
             "bf16_compile": make_step(MODELS[name], "amp_bf16", True),
         }
+        if name != BASE:
+            step, *rest = make_step(MODELS[name], "fp32", False)
+            cases["deterministic"] = (deterministic(step), *rest)
         steps = {case: step for case, (step, *_) in cases.items()} | {"peak": peak}
         peaks.clear()
         seconds = interleave(steps, arguments.rounds, warmup=2)
@@ -96,6 +111,9 @@ def main() -> None:
             result(f"train.{name}.{case}", times, cases[case][1], "windows/s")
         middle = {case: statistics.median(times) for case, times in seconds.items()}
         _, windows, _, flops = cases["bf16_compile"]
+        if "deterministic" in middle:
+            cost = middle["deterministic"] / middle["fp32_eager"]
+            print(f"RESULT train.{name}.deterministic_cost {cost:.4g} x")
         rate = windows * flops / middle["bf16_compile"]
         ratio, mfu = middle["fp32_eager"] / middle["bf16_compile"], rate / statistics.median(peaks)
         if name == BASE:

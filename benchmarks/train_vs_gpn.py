@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=4, help="of a turn")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--micro-batch", type=int, default=8, help="of ours; it stays in cache")
+    parser.add_argument("--micro-batch", type=int, default=16, help="of ours; it stays in cache")
     parser.add_argument("--cases", nargs="*", default=["fp32", "bf16"], choices=["fp32", "bf16"])
     arguments = parser.parse_args()
     made = subprocess.run([sys.executable, "tools/gpn_venv.py"], capture_output=True, text=True)
