@@ -101,8 +101,8 @@ def main() -> None:
             "bf16_compile": make_step(MODELS[name], "amp_bf16", True),
         }
         if name != BASE:
-            step, *rest = make_step(MODELS[name], "fp32", False)
-            cases["deterministic"] = (deterministic(step), *rest)
+            step, size, own, operations = make_step(MODELS[name], "fp32", False)
+            cases["deterministic"] = deterministic(step), size, own, operations
         steps = {case: step for case, (step, *_) in cases.items()} | {"peak": peak}
         peaks.clear()
         seconds = interleave(steps, arguments.rounds, warmup=2)
