@@ -25,6 +25,7 @@ from glm_composer.evaluation.predict import Predictor, evaluating
 from glm_composer.evaluation.scores import Values
 from glm_composer.evaluation.scores.likelihood import site_ratio
 from glm_composer.evaluation.table import VariantWindows
+from glm_composer.models.digest import weights_digest
 from glm_composer.sequence import PAD, Bytes, encode
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.inputs import check_data, open_split
@@ -59,6 +60,7 @@ def evaluate_run(config: Config, model: GenomicModel, out: Path, checkpoint: str
         scores[name] = score_table(model, tables[name], settings)
     if dist.get_global_rank() != 0:
         return
+    digest = weights_digest(model.model)
     known: Tables = {}
     summary: dict[str, Any] = {"tables": {}}
     if getattr(config.objective, "causal", False):
@@ -70,7 +72,8 @@ def evaluate_run(config: Config, model: GenomicModel, out: Path, checkpoint: str
     for name, variants in tables.items():
         settings = config.evaluation.tables[name]
         scored, figures = _compare(variants, scores[name], known)
-        facts = about(name, settings, variants, model=f"{config.run_name}/{checkpoint}")
+        called = f"{config.run_name}/{checkpoint}"
+        facts = about(name, settings, variants, model=called, digest=digest)
         write_table(out / f"{name}.parquet", scored, facts)
         summary["tables"][name] = figures
     _write_summary(summary, out)

@@ -15,8 +15,10 @@ from glm_composer.evaluation.metrics import summarize
 from glm_composer.evaluation.predict import Predictor, evaluating
 from glm_composer.evaluation.scores import score_variants
 from glm_composer.metrics_log import read_metrics
+from glm_composer.models.digest import digest_of
 from glm_composer.training.build import build_trainer
 from glm_composer.training.tables import load_tables
+from glm_composer.training.weights import read
 
 LLR, L2 = "LLR.minus.score", "Embeddings.plus.euclidean_distance"
 SHORT = ["max_duration=4ba", "scheduler={name: constant}"]
@@ -88,6 +90,10 @@ def test_scores_are_kept_and_their_metrics_logged(scored):
     assert about["model"] == "tiny/ba2"
     genome = Path(config.evaluation.tables["two"].genome)
     assert about["genome_sha256"] == hashlib.sha256(genome.read_bytes()).hexdigest()
+    last = pl.read_parquet_metadata(config.run_dir / "scores/two/ba4.parquet")
+    # As `glm score` names the checkpoint of that step.
+    assert f"sha256:{last['model_sha256']}" == digest_of(read(config.run_dir).tensors)
+    assert about["model_sha256"] != last["model_sha256"]
 
     # Row by row what the model of the last step says of the whole table at once.
     two = variants["two"]
