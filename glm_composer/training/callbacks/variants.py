@@ -1,5 +1,6 @@
 """Scores variant tables during training and logs how well the scores tell labels apart."""
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -84,8 +85,10 @@ class EvaluateVariants(Callback):
         for place, name in enumerate(figures):
             keys = [f"eval/{self.name}"] if place == 0 else []
             keys += [f"eval/{self.name}/{name}"] if len(figures) > 1 else []
+            # Of a single chromosome, say, no spread is known: what is not defined is no point.
+            known = {k: v for k, v in figures[name].items() if math.isfinite(v)}
             for key in keys:
-                logger.log_metrics({f"{key}/{k}": v for k, v in figures[name].items()})
+                logger.log_metrics({f"{key}/{k}": v for k, v in known.items()})
 
     def _keep(self, scores: dict[str, Values], state: State) -> None:
         if dist.get_global_rank() != 0:
