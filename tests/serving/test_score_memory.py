@@ -37,7 +37,7 @@ def variants(genome: Path, count: int) -> pl.DataFrame:
             "pos": np.arange(count) + 1_001,
             "ref": list(ref),
             "alt": list(ref.translate(str.maketrans("ACGT", "CGTA"))),
-            "note": [rng.bytes(250).hex() for _ in range(count)],
+            "note": [rng.bytes(300).hex() for _ in range(count)],
         }
     )
 

@@ -150,7 +150,7 @@ def test_a_table_without_labels_is_refused(scored, yeast, tmp_path):
 
 def test_match_groups_must_be_whole_where_they_are_measured(scored, yeast, tmp_path):
     rows = pl.read_parquet(yeast / "variants.parquet").with_row_index("row")
-    first = rows.row(by_predicate=(pl.col("match_group") == 299) & ~pl.col("label"), named=True)
+    first = rows.filter((pl.col("match_group") == 299) & ~pl.col("label")).row(0, named=True)
     changes = {
         "label": pl.col("label") & (pl.col("match_group") != 299),
         "chrom": pl.when(pl.col("row") == first["row"]).then(pl.lit("chr15")).otherwise("chrom"),
