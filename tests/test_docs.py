@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import click
 import polars as pl
 import pytest
 import typer
@@ -58,7 +57,7 @@ def glm_words(text: str) -> list[str] | None:
 def parse(words: list[str]) -> str | None:
     """What is wrong with the verb and the options of a command; None if nothing is."""
     command: Any = typer.main.get_command(app)
-    while isinstance(command, click.Group):
+    while hasattr(command, "commands"):
         if not words or words[0].startswith("-"):
             return None if words[:1] == ["--help"] else f"glm {command.name}: which verb?"
         name, *words = words
