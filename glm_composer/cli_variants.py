@@ -20,7 +20,9 @@ Fasta = Annotated[str, typer.Option(help="FASTA of the assembly: a path or an ad
 Sha256 = Annotated[str | None, typer.Option(help="Of the FASTA as it is; an address needs one.")]
 Contigs = Annotated[Path | None, typer.Option(help="Table of the contigs' names, if they differ.")]
 Strands = Annotated[str | None, typer.Option(help="both (averaged) or forward.")]
-BatchSize = Annotated[int | None, typer.Option(help="Windows a forward pass.")]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Windows a forward pass; 16 on a CPU, 64 on a GPU.")
+]
 Precision = Annotated[str | None, typer.Option(help="fp32 or bf16.")]
 Compiled = Annotated[bool, typer.Option("--compile", help="Compile the model first.")]
 

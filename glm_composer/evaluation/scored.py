@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from glm_composer.errors import UserError
+from glm_composer.evaluation.match_groups import broken_group
 from glm_composer.variant_files import csv_table
 
 KEY = ("chrom", "pos", "ref", "alt")
@@ -62,7 +63,8 @@ def read_scored(
             else every column of floating-point numbers that TraitGym's tables do not have.
         quantity: column of a measured quantity to correlate scores with; if that is `label`, the
             table has no positives and controls.
-        leave_out_missing: measure without the rows that lack a score, instead of refusing them.
+        leave_out_missing: measure without the rows that lack a score, instead of refusing them;
+            metrics of match groups that this takes apart are not defined.
 
     Raises:
         UserError: names the file, and the row and column, that is wrong.
@@ -86,6 +88,10 @@ def read_scored(
         if column in table.columns:
             empty = table[column].is_null()
             _refuse(path, table, column, empty, "fill it or leave the column out")
+    if labelled and "match_group" in table.columns:
+        broken = broken_group(table["label"], table["match_group"])
+        if broken:
+            raise UserError(f"{path}: {broken}")
     table = table.with_columns(pl.col(names).cast(pl.Float64))
     kept = table
     if leave_out_missing:

@@ -5,6 +5,7 @@ evaluated, or lost its dataset since still deserves a report of the rest.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,7 @@ def _read_evaluation(
         raw = summary.get("held_out")
         held_out = None
         if raw is not None:
-            nats = {k: float(v) for k, v in raw.items() if k not in _NO_FIGURE}
+            nats = _figures({k: v for k, v in raw.items() if k not in _NO_FIGURE})
             nats = {MODEL: nats.pop(MODEL), **nats}
             held_out = HeldOut(split=raw["split"], positions=int(raw["positions"]), nats=nats)
         elif summary:
@@ -222,7 +223,7 @@ def _read_evaluation(
 def _read_table(
     directory: Path, name: str, raw: dict[str, Any], config: dict[str, Any], missing: list[str]
 ) -> ScoredTable:
-    figures = {MODEL: raw["figures"][MODEL], **raw["figures"]}
+    figures = {name: _figures(raw["figures"][name]) for name in {MODEL: None, **raw["figures"]}}
     path = directory / f"{name}.parquet"
     rows, total = None, 0
     if path.exists():
@@ -237,12 +238,17 @@ def _read_table(
         name=name,
         chroms=list(raw["chroms"]),
         figures=figures,
-        others=raw.get("others", {}),
+        others={name: _figures(each) for name, each in raw.get("others", {}).items()},
         rows=rows,
         total=total,
         card=card.read_text(errors="replace") if source and card.is_file() else None,
         card_path=str(card),
     )
+
+
+def _figures(raw: dict[str, Any]) -> dict[str, float]:
+    """Figures by name, NaN for null."""
+    return {name: math.nan if each is None else float(each) for name, each in raw.items()}
 
 
 def _read_scores(path: Path, predictors: list[str], chroms: list[str]) -> tuple[pl.DataFrame, int]:

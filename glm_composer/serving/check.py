@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from glm_composer.errors import UserError
+from glm_composer.evaluation.match_groups import broken_group
 from glm_composer.genome import Genome
 from glm_composer.serving.repeats import keys_of, repeated_rows, variant_of
 from glm_composer.variant_files.checks import row_problems
@@ -30,7 +31,8 @@ REPEATED = "duplicate"
 MISFITS = ("ref_mismatch", "outside", "unknown_contig", "n_at_site")
 
 _SHOWN = 10
-_LABELS = ("0", "1", "0.0", "1.0", "true", "false")
+_TRUE = ("1", "1.0", "true")
+_LABELS = ("0", "0.0", "false", *_TRUE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +44,14 @@ class Checked:
         counts: rows by problem.
         shown: the first ten rows with each problem, in words.
         repeated: numbers, from 0, of rows whose like came in an earlier chunk.
+        broken_group: what is wrong with the match groups of its labels; None if nothing is.
     """
 
     rows: int
     counts: dict[str, int]
     shown: dict[str, list[str]]
     repeated: list[int]
+    broken_group: str | None = None
 
     @property
     def scorable(self) -> int:
@@ -122,6 +126,7 @@ def check_table(
     counts: Counter[str] = Counter()
     shown: dict[str, list[str]] = {}
     rows = 0
+    grouped: list[pl.DataFrame] = []
 
     def note(row: int, problem: str, words: Callable[[], str]) -> None:
         counts[problem] += 1
@@ -133,6 +138,9 @@ def check_table(
             for chunk in chunks:
                 if "label" in chunk.columns:
                     _check_labels(chunk["label"], source, rows)
+                    if "match_group" in chunk.columns:
+                        # All of them together, as metrics will ask for them, too.
+                        grouped.append(chunk.select("label", "match_group"))
                 placed, problems = checks(chunk, rows)
                 keys.write(keys_of(placed, problems, genome, rows).tobytes())
                 for row in (problems != "").arg_true().to_list():
@@ -144,15 +152,21 @@ def check_table(
         scratch.unlink(missing_ok=True)
     for row, first, key in zip(repeated, firsts, values, strict=True):
         note(row, REPEATED, partial(_told_twice, key, first, genome))
-    return Checked(rows=rows, counts=dict(counts), shown=shown, repeated=repeated)
+    broken = None
+    if grouped:
+        table = pl.concat(grouped)
+        broken = broken_group(positives(table["label"]), table["match_group"])
+    return Checked(
+        rows=rows, counts=dict(counts), shown=shown, repeated=repeated, broken_group=broken
+    )
 
 
 def refuse(checked: Checked, source: Path, genome: Path, allow_mismatch: bool) -> None:
     """Refuse a table that must not be scored.
 
     Raises:
-        UserError: rows do not fit the genome or repeat others and that is not allowed, or no row
-            can be scored.
+        UserError: rows do not fit the genome or repeat others and that is not allowed, no row can
+            be scored, or a match group has no positive or no control.
     """
     wrong, remedies = [], []
     misfits = {name: checked.counts[name] for name in MISFITS if name in checked.counts}
@@ -178,6 +192,13 @@ def refuse(checked: Checked, source: Path, genome: Path, allow_mismatch: bool) -
             f"{source}: none of its {checked.rows} rows can be scored "
             f"({_counted(checked.counts)}); {_listed(checked, checked.counts)}"
         )
+    if checked.broken_group:
+        raise UserError(f"{source}: {checked.broken_group}")
+
+
+def positives(labels: pl.Series) -> pl.Series:
+    """Labels, 0/1 or false/true as numbers or as text, as bool [n]."""
+    return labels.cast(pl.String).str.to_lowercase().is_in(_TRUE)
 
 
 def _counted(counts: dict[str, int]) -> str:
@@ -213,5 +234,6 @@ def _check_labels(labels: pl.Series, source: Path, start: int) -> None:
         row = bad.arg_max() or 0
         raise UserError(
             f"{source}: row {start + row + 1}, column 'label': {labels[row]!r} is neither 0 nor "
-            "1; mend it or rename the column"
+            "1; mend it, or rename the column: a measured quantity goes by another name, and "
+            "`glm metrics OUT --quantity NAME` correlates the scores with it"
         )

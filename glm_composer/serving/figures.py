@@ -11,9 +11,8 @@ import polars as pl
 from glm_composer.conversion.files import sync
 from glm_composer.errors import UserError
 from glm_composer.evaluation.metrics import measure, scored_rows, summarize
+from glm_composer.serving.check import positives
 from glm_composer.serving.plan import Plan
-
-_TRUE = ("1", "1.0", "true")
 
 
 def metrics_path(out: Path) -> Path:
@@ -40,8 +39,8 @@ def write_metrics(scored: Path, plan: Plan, path: Path, aside: Path) -> None:
 
 
 def _metrics(table: pl.DataFrame, plan: Plan) -> dict[str, Any]:
-    label = pl.col("label").cast(pl.String).str.to_lowercase().is_in(_TRUE)
-    scored = table.with_columns(label).filter(pl.col("problem").is_null())
+    scored = table.with_columns(label=positives(table["label"]))
+    scored = scored.filter(pl.col("problem").is_null())
     figures: dict[str, dict[str, float | None]] = {}
     none: dict[str, Any] = {}
     for name in plan.scores:

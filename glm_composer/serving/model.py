@@ -5,10 +5,9 @@ A checkpoint, a run's directory, a weights file and a Hugging Face directory of 
 """
 
 import dataclasses
-import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,16 +21,20 @@ from glm_composer.conversion.manifest import read_manifest
 from glm_composer.errors import UserError
 from glm_composer.evaluation.predict import Predictor
 from glm_composer.models.compiled import compiled as compiled_function
+from glm_composer.models.digest import weights_digest
 from glm_composer.models.language_model import LanguageModel
 from glm_composer.registry import models
 from glm_composer.settings import structure
 from glm_composer.training.device import has_compiler
 from glm_composer.training.inputs import CONFIG_FILE
+from glm_composer.training.record import ENVIRONMENT_FILE
 from glm_composer.training.weights import load_into, read
 from glm_composer.training.weights_file import Weights
 
 ServingPrecision = Literal["fp32", "bf16"]
 
+# Windows a forward pass, unless the user says: few stay in a CPU's cache, many fill a GPU.
+_BATCH_SIZES = {"cpu": 16, "cuda": 64}
 # Bases a window of GPN, whose files do not say it.
 _GPN_WINDOW = 512
 
@@ -60,7 +63,7 @@ class ServedModel:
 def load_model(
     path: str | Path,
     *,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     precision: ServingPrecision = "fp32",
     compile: bool = False,
     device: str = "auto",
@@ -72,7 +75,7 @@ def load_model(
         path: a run's directory, for its latest checkpoint; a checkpoint in it; a file of
             `glm import-gpn`; a Hugging Face directory of GPN. Where a run kept a moving average of
             its weights, it is the average that is taken, as in the run's own evaluation.
-        batch_size: windows a forward pass.
+        batch_size: windows a forward pass; None for as many as suit the device.
         precision: `bf16` runs all but the decoder under bf16 autocast.
         compile: compile the network; the first forward pass then takes a minute.
         device: `cpu`, `cuda:1` or the like; `auto` for this process's own GPU, if there is one.
@@ -97,13 +100,13 @@ def load_model(
     load_into(network, settings, weights)
     # Also what was trained in bf16: precision is chosen here.
     network = network.float().eval().requires_grad_(False)
-    digest = digest_of(network.state_dict())
+    digest = weights_digest(network)
     network.to(place)
     return ServedModel(
         predictor=Predictor(
             _embed(network, place, precision, compile),
             network.decoder,
-            batch_size,
+            batch_size or _BATCH_SIZES.get(place.type, _BATCH_SIZES["cuda"]),
             causal=network.causal,
         ),
         window=window or _window(weights.path),
@@ -112,16 +115,6 @@ def load_model(
         name=_name(weights.path),
         causal=network.causal,
     )
-
-
-def digest_of(tensors: Mapping[str, Tensor]) -> str:
-    """`sha256:HEX` of tensors by name: of each name, type, shape and bytes, sorted by name."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.view(-1).view(torch.uint8).numpy().data)
-    return f"sha256:{digest.hexdigest()}"
 
 
 def _device(asked: str) -> torch.device:
@@ -178,6 +171,8 @@ def _window(path: Path) -> int:
     data = structure(DataConfig, section, str(record), "data.")
     if data.window is not None:
         return data.window
+    if (trained := _recorded_window(run / ENVIRONMENT_FILE)) is not None:
+        return trained
     try:
         return read_manifest(Path(data.path)).window_length
     except UserError as error:
@@ -185,3 +180,17 @@ def _window(path: Path) -> int:
             f"{record}: says no data.window, and its dataset cannot be asked for it ({error}); "
             "say with --window how many bases to score with, or run it where that dataset is"
         ) from None
+
+
+def _recorded_window(environment: Path) -> int | None:
+    """The window that a run's record says it saw; None of runs from before it was recorded."""
+    try:
+        window = json.loads(environment.read_text())["window"]
+    except (FileNotFoundError, KeyError):
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{environment}: cannot be read ({error}); delete it, or say with --window how many "
+            "bases to score with"
+        ) from None
+    return int(window)

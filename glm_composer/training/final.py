@@ -1,6 +1,7 @@
 """What is measured when a run is over, or of a checkpoint at any later time."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from glm_composer.evaluation.predict import Predictor, evaluating
 from glm_composer.evaluation.scores import Values
 from glm_composer.evaluation.scores.likelihood import site_ratio
 from glm_composer.evaluation.table import VariantWindows
+from glm_composer.models.digest import weights_digest
 from glm_composer.sequence import PAD, Bytes, encode
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.inputs import check_data, open_split
@@ -41,7 +43,8 @@ def evaluate_run(config: Config, model: GenomicModel, out: Path, checkpoint: str
     Rank 0 writes into the directory `out`: for each variant table `NAME.parquet`, its rows on the
     reported chromosomes with the table's first score of the model (`model`) and of each baseline,
     and its other scores by their names; then `summary.json` with `held_out` (nats by predictor)
-    and `tables` (table -> figures by predictor, and by other score). Call it on all ranks.
+    and `tables` (table -> figures by predictor, and by other score; null where one is not
+    defined). Call it on all ranks.
 
     Args:
         config: of the run.
@@ -57,6 +60,7 @@ def evaluate_run(config: Config, model: GenomicModel, out: Path, checkpoint: str
         scores[name] = score_table(model, tables[name], settings)
     if dist.get_global_rank() != 0:
         return
+    digest = weights_digest(model.model)
     known: Tables = {}
     summary: dict[str, Any] = {"tables": {}}
     if getattr(config.objective, "causal", False):
@@ -68,7 +72,8 @@ def evaluate_run(config: Config, model: GenomicModel, out: Path, checkpoint: str
     for name, variants in tables.items():
         settings = config.evaluation.tables[name]
         scored, figures = _compare(variants, scores[name], known)
-        facts = about(name, settings, variants, model=f"{config.run_name}/{checkpoint}")
+        called = f"{config.run_name}/{checkpoint}"
+        facts = about(name, settings, variants, model=called, digest=digest)
         write_table(out / f"{name}.parquet", scored, facts)
         summary["tables"][name] = figures
     _write_summary(summary, out)
@@ -99,8 +104,15 @@ def _held_out(config: Config, model: GenomicModel, window: int, known: Tables) -
 def _write_summary(summary: dict[str, Any], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     aside = out / "summary.json.partial"
-    aside.write_text(json.dumps(summary, indent=2) + "\n")
+    aside.write_text(json.dumps(_without_nan(summary), indent=2, allow_nan=False) + "\n")
     os.replace(aside, out / "summary.json")
+
+
+def _without_nan(value: Any) -> Any:
+    """The same with null for figures that are not defined; JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _windows(config: Config, split: str, window: int) -> tuple[Bytes, np.ndarray]:

@@ -18,7 +18,7 @@ from glm_composer.config import Config
 from glm_composer.errors import UserError
 from glm_composer.settings import dump
 from glm_composer.training.checkpoint_file import read_weights
-from glm_composer.training.inputs import CONFIG_FILE, LATEST
+from glm_composer.training.inputs import CONFIG_FILE, LATEST, check_data
 
 ENVIRONMENT_FILE = "environment.json"
 
@@ -33,7 +33,9 @@ def write_record(config: Config, parameters: int) -> None:
     directory = config.run_dir
     directory.mkdir(parents=True, exist_ok=True)
     _replace(directory / CONFIG_FILE, dump(config))
-    _replace(directory / ENVIRONMENT_FILE, json.dumps(_environment(parameters), indent=2) + "\n")
+    # The window that was trained on, which the settings may leave to the dataset.
+    environment = {**_environment(parameters), "window": check_data(config)}
+    _replace(directory / ENVIRONMENT_FILE, json.dumps(environment, indent=2) + "\n")
 
 
 def check_writable(config: Config) -> None:

@@ -60,7 +60,7 @@ def moment(state: State) -> str:
 
 
 def about(
-    name: str, config: VariantTableConfig, variants: VariantWindows, *, model: str
+    name: str, config: VariantTableConfig, variants: VariantWindows, *, model: str, digest: str
 ) -> dict[str, str]:
     """What a file of scores says of itself, for `write_table`.
 
@@ -69,10 +69,12 @@ def about(
         config: its settings.
         variants: what was scored.
         model: which one, as RUN/ba1000 or RUN/CHECKPOINT.
+        digest: of its weights, see `weights_digest`.
     """
     return {
         "table": name,
         "model": model,
+        "model_sha256": digest.removeprefix("sha256:"),
         "scores": ",".join(config.scores),
         "strands": config.strands,
         "window": str(variants.windows.shape[1]),

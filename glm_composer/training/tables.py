@@ -14,6 +14,7 @@ from glm_composer.config import Config, VariantTableConfig
 from glm_composer.conversion.files import describe
 from glm_composer.errors import UserError
 from glm_composer.evaluation.baselines import NAMES as BASELINES
+from glm_composer.evaluation.match_groups import broken_group
 from glm_composer.evaluation.table import (
     VariantWindows,
     check_rankable,
@@ -50,6 +51,7 @@ def load_tables(config: Config, window: int) -> dict[str, VariantWindows]:
 def _load(config: VariantTableConfig, width: int) -> VariantWindows:
     table = _read(config)
     _check_columns(config, table)
+    _check_groups(config, table)
     path = local_genome(config.genome, sha256=config.genome_sha256)
     sha256 = config.genome_sha256 or _sha256(Path(config.genome))
     with Genome(path) as genome:
@@ -94,6 +96,19 @@ def _check_columns(config: VariantTableConfig, table: pl.DataFrame) -> None:
             f"{config.variants}: column '{taken[0]}' is named as a predictor whose scores are "
             "written beside it; rename it"
         )
+
+
+def _check_groups(config: VariantTableConfig, table: pl.DataFrame) -> None:
+    """Check that match groups are whole where they are measured."""
+    if not {"label", "match_group"} <= set(table.columns):
+        return
+    for key in ("chroms", "report_chroms"):
+        chroms = getattr(config, key)
+        chosen = None if chroms is None else table["chrom"].is_in(chroms)
+        broken = broken_group(table["label"], table["match_group"], chosen)
+        if broken:
+            where = "" if chroms is None else f"{key}: "
+            raise UserError(f"{where}{config.variants}: {broken}")
 
 
 def _windows(

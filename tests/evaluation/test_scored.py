@@ -6,6 +6,7 @@ import pytest
 
 from glm_composer.errors import UserError
 from glm_composer.evaluation.embedding_file import read_embeddings
+from glm_composer.evaluation.figures import measure_all
 from glm_composer.evaluation.scored import add_score, read_scored
 from glm_composer.evaluation.variants import read_variants
 
@@ -107,6 +108,17 @@ def test_a_repeated_variant_without_a_score_is_left_out(write):
             {},
             r"row 1 has match_group None \(900 of 900 rows are like that\); fill it or leave",
         ),
+        (
+            lambda t: t.with_columns(pl.col("label") & (pl.col("match_group") != "PLS_14")),
+            {"leave_out_missing": True},
+            r"match_group 'PLS_14' \(row \d+ is its first\) has no positive \(1 of 90 groups have "
+            r"none\); mend the groups, or rename the column",
+        ),
+        (
+            lambda t: t.filter(~((pl.col("match_group") == "PLS_14") & ~pl.col("label"))),
+            {},
+            r"match_group 'PLS_14' \(row \d+ is its first\) has no control",
+        ),
         (lambda t: t.filter("label"), {}, "90 positives among 90 variants"),
         (lambda t: t, {"scores": ["llr"]}, "no column 'llr'; columns: chrom, pos"),
         (lambda t: t, {"scores": ["consequence"]}, "'consequence' holds String, not numbers"),
@@ -128,6 +140,26 @@ def test_a_repeated_variant_without_a_score_is_left_out(write):
 def test_what_is_wrong_is_named(write, change, options, message):
     with pytest.raises(UserError, match=message):
         read_scored(write(change), **options)
+
+
+def test_match_groups_may_be_taken_apart_by_rows_without_a_score(write):
+    """Left out on purpose, they cost the metrics within groups, with a reason, and no others."""
+    no_score = pl.col("label") & (pl.col("match_group") == "PLS_14")
+    path = write(lambda t: t.with_columns(pl.when(~no_score).then(SCORES[0]).alias(SCORES[0])))
+    scored = read_scored(path, leave_out_missing=True)
+    assert scored.left_out == 1
+    found = measure_all(scored).scores[SCORES[0]]
+    assert "'PLS_14'" in found["mrr"]
+    assert "'PLS_14'" in found["pairwise_accuracy"]
+    assert found["auprc"].value > 0.2
+    # Nor do groups matter where there is nothing to rank, or where they go by another name.
+    broken = write(lambda t: t.filter(~no_score).with_columns(effect=pl.col(SCORES[1])))
+    with pytest.raises(UserError, match="'PLS_14'"):
+        read_scored(broken)
+    measured = read_scored(broken, [SCORES[0]], quantity="label")
+    assert measure_all(measured).scores[SCORES[0]].keys() == {"spearman", "pearson"}
+    pl.read_parquet(broken).rename({"match_group": "group"}).write_parquet(broken)
+    assert "mrr" not in measure_all(read_scored(broken)).scores[SCORES[0]]
 
 
 def test_files_that_are_no_tables(tmp_path):

@@ -351,6 +351,11 @@ def test_nan_is_no_coordinate_and_no_figure(run: Path) -> None:
     assert "31 logged values are not finite" in page.text
     assert page.table("predictor", "nats/base")[0] == ["model", "n/a", "n/a", "n/a", ""]
     assert "not comparable with the best baseline, context 4+4 (1.3200)" in page.text
+    # As `glm evaluate` writes it: JSON has no NaN.
+    strict = re.sub(r"\bNaN\b", "null", json.dumps(summary))
+    _write(run / "evaluation/summary.json", strict)
+    assert strict.count("null") == 3
+    assert _page(run).source == page.source
 
 
 def test_a_run_whose_every_loss_is_nan_says_so(run: Path) -> None:

@@ -90,15 +90,18 @@ def test_published_figures_stand_only_beside_their_own_table(path, tmp_path):
 
 def test_what_is_not_measured_says_why(path, tmp_path, capsys):
     part = tmp_path / "part.parquet"
-    table = pl.read_parquet(path).tail(-1).with_columns(pl.col(LLR).neg())
+    # A positive without a score is left out on purpose, and its group has none.
+    scores = pl.when(pl.int_range(pl.len()) > 0).then(-pl.col(LLR)).alias(LLR)
+    table = pl.read_parquet(path).with_columns(scores)
     few = pl.when(pl.col("match_group").str.ends_with("_5")).then(pl.lit("rare"))
     table.with_columns(consequence=few.otherwise("consequence")).write_parquet(part)
-    report = metrics(part)
+    report = metrics(part, leave_out_missing=True)
     said = text_of(report.read_text())
-    assert said.count("MRR, pairwise accuracy: match_group 'PLS_0' has no positive") == 1
+    why = "MRR, pairwise accuracy: match_group 'PLS_0' (row 1 is its first) has no positive"
+    assert said.count(why) == 1
     assert "-LLR ranks controls above positives" in said
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Not measured: MRR, pairwise accuracy: match_group 'PLS_0' has no positive" in printed
+    assert f"Not measured: {why}" in printed
     assert "rare fewer than 10 positives and fewer than 10 controls 1 9" in said
     found = json.loads((report.parent / "metrics.json").read_text())
     assert found["scores"][LLR]["mrr"]["value"] is None

@@ -9,11 +9,13 @@ import polars as pl
 import pysam
 import pytest
 import torch
+from scipy.stats import pearsonr, spearmanr
 from small_models import network, write_run
 
 from glm_composer.errors import UserError
 from glm_composer.evaluation.metrics import summarize
 from glm_composer.genome import Genome
+from glm_composer.report.command import metrics
 from glm_composer.serving.command import score
 from glm_composer.serving.model import load_model
 from glm_composer.serving.plan import digest_file
@@ -87,10 +89,10 @@ def test_scores_rows_and_metrics(run, table, genome, tmp_path, strands):
     assert metadata["glm_composer.model"] == load_model(run).digest
     assert metadata["glm_composer.genome"] == digest_file(genome)
     assert (metadata["glm_composer.window"], metadata["glm_composer.strands"]) == ("64", strands)
-    metrics = json.loads((tmp_path / "out.metrics.json").read_text())
-    assert metrics["scores"].keys() == set(names)
-    assert metrics["scores"][names[0]] == summarize(given, found[names[0]].to_numpy())
-    assert metrics["no_metrics"] == {}
+    figures = json.loads((tmp_path / "out.metrics.json").read_text())
+    assert figures["scores"].keys() == set(names)
+    assert figures["scores"][names[0]] == summarize(given, found[names[0]].to_numpy())
+    assert figures["no_metrics"] == {}
     assert sorted(path.name for path in tmp_path.glob("out*")) == [
         "out.metrics.json",
         "out.parquet",
@@ -213,6 +215,20 @@ def test_what_is_refused_before_anything_is_scored(run, table, genome, tmp_path)
         "has 'problem' already, which is to be written", frame.with_columns(problem=pl.lit(""))
     )
     refused("row 2, column 'label': 7 is neither", frame[:2].with_columns(label=pl.Series([1, 7])))
+    refused("1.5 is neither 0 nor 1; .*--quantity", frame.with_columns(label=pl.lit(1.5)))
+    alone = frame.with_columns(pl.col("label") & (pl.col("match_group") != 294))
+    number = 1 + frame["match_group"].index_of(294)
+    for chunk_rows in (7, 500):
+        refused(
+            rf"asked.parquet: match_group '294' .row {number} is its first. has no positive .1 of",
+            alone,
+            chunk_rows=chunk_rows,
+            allow_mismatch=True,
+        )
+    refused(
+        "row 4 has no match_group .1 of 120 rows",
+        frame.with_columns(pl.when(pl.int_range(pl.len()) != 3).then("match_group")),
+    )
     refused(
         "none of its 2 rows can be scored .2 not_snv", frame[:2].with_columns(alt=pl.lit("AC"))
     )
@@ -304,18 +320,18 @@ def test_repeated_rows_are_found_in_any_number_of_shares(tmp_path):
 
 
 def test_metrics_of_a_labelled_table_do_not_outlive_its_scores(run, table, genome, tmp_path):
-    rows = pl.read_parquet(table).head(20)
+    rows = pl.read_parquet(table).drop("match_group").head(20)
     rows.write_parquet(tmp_path / "labelled.parquet")
     rows.drop("label").write_parquet(tmp_path / "unlabelled.parquet")
-    out, metrics = tmp_path / "out.parquet", tmp_path / "out.metrics.json"
+    out, figures = tmp_path / "out.parquet", tmp_path / "out.metrics.json"
     score(run, tmp_path / "labelled.parquet", genome, out, {}, quiet=True)
-    assert metrics.exists()
+    assert figures.exists()
 
     arguments = (run, tmp_path / "unlabelled.parquet", genome, out)
     out.unlink()
     with pytest.raises(UserError, match=r"out.metrics.json: exists already"):
         score(*arguments, {}, quiet=True)
-    assert metrics.exists()
+    assert figures.exists()
     score(*arguments, {"overwrite": True}, quiet=True)
     assert len(pl.read_parquet(out)) == 20
     assert [path.name for path in tmp_path.glob("out*")] == ["out.parquet"]
@@ -341,3 +357,44 @@ def test_repeated_variants_are_no_fault_of_the_genome(run, table, genome, tmp_pa
         f"{second}; remove the repeated rows, or give --allow-mismatch to mark these rows and "
         "score the others"
     )
+
+
+def test_n_at_the_site_is_refused_or_marked(run, genome, tmp_path):
+    with Genome(genome) as bases:
+        letters = bytearray(bytes(bases.contig("chr01"))[5_000:5_400].upper())
+    ref = chr(letters[200])
+    letters[200] = ord("n")
+    (tmp_path / "n.fa").write_bytes(b">short\n" + bytes(letters) + b"\n")
+    refs = [chr(letters[99]), ref]
+    alts = [base.translate(COMPLEMENT) for base in refs]
+    rows = pl.DataFrame({"chrom": "short", "pos": [100, 201], "ref": refs, "alt": alts})
+    rows.write_parquet(tmp_path / "rows.parquet")
+    arguments = (run, tmp_path / "rows.parquet", tmp_path / "n.fa", tmp_path / "out.parquet")
+    with pytest.raises(UserError, match=rf"1 n_at_site\); row 2: short:201 {ref}>.: n_at_site"):
+        score(*arguments, {}, quiet=True)
+    assert list(tmp_path.glob("out*")) == []
+    score(*arguments, {"allow_mismatch": True}, quiet=True)
+    found = pl.read_parquet(tmp_path / "out.parquet")
+    assert found["problem"].to_list() == [None, "n_at_site"]
+    assert found["LLR.minus.score"].is_null().to_list() == [False, True]
+
+
+def test_a_measured_quantity_goes_by_another_name(run, table, genome, tmp_path):
+    """The documented way of labels that are no 0/1."""
+    effect = np.random.default_rng(0).normal(size=120)
+    rows = pl.read_parquet(table).with_columns(label=pl.Series(effect))
+    rows.write_parquet(table)
+    out = tmp_path / "out.parquet"
+    with pytest.raises(UserError, match=r"row 1, column 'label': .*rename the column.*--quantity"):
+        score(run, table, genome, out, {}, quiet=True)
+    rows.rename({"label": "effect"}).write_parquet(table)
+    score(run, table, genome, out, {}, quiet=True)
+    metrics(out, tmp_path / "metrics", quantity="effect")
+    found = json.loads((tmp_path / "metrics/metrics.json").read_text())["scores"]
+    scored = pl.read_parquet(out)["LLR.minus.score"]
+    assert found.keys() == {"LLR.minus.score"}
+    assert found["LLR.minus.score"].keys() == {"spearman", "pearson"}
+    for name, expected in (("spearman", spearmanr), ("pearson", pearsonr)):
+        assert found["LLR.minus.score"][name]["value"] == pytest.approx(
+            expected(effect, scored).statistic, abs=1e-6
+        )

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.slow
 def arguments(yeast: Path, tmp_path: Path) -> list[Path]:
     """A model, 1,000 variants in 50 chunks, their genome; seconds of work."""
     variants = tmp_path / "variants.parquet"
-    pl.read_parquet(yeast / "variants.parquet").gather_every(3).write_parquet(variants)
+    rows = pl.read_parquet(yeast / "variants.parquet")
+    rows.filter(pl.col("match_group") % 3 == 0).write_parquet(variants)
     return [write_run(tmp_path / "run", window=512), variants, yeast / "genome.fa"]
 
 

@@ -1,6 +1,5 @@
 """Loading models for scoring: every form gives the same model, and what cannot be is refused."""
 
-import hashlib
 import math
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from small_models import network, write_run
 
 from glm_composer.conversion.manifest import read_manifest
 from glm_composer.errors import UserError
-from glm_composer.serving.model import digest_of, load_model
+from glm_composer.serving.model import load_model
 from glm_composer.training.weights import export_gpn
 
 IDS = np.random.default_rng(0).integers(3, 7, (5, 40)).astype(np.uint8)
@@ -53,13 +52,6 @@ def test_weights_that_are_not_finite_are_named(tmp_path, weights_file):
         load_model(tmp_path / "diverged.safetensors")
 
 
-def test_the_digest_is_of_every_name_and_byte():
-    tensors = {"b": torch.tensor([[1.0, 2.0]]), "a": torch.tensor([3.0])}
-    floats = [np.array(x, "<f4").tobytes() for x in ([3.0], [1.0, 2.0])]
-    parts = [b"a torch.float32 [1]\n", floats[0], b"b torch.float32 [1, 2]\n", floats[1]]
-    assert digest_of(tensors) == f"sha256:{hashlib.sha256(b''.join(parts)).hexdigest()}"
-
-
 def test_the_average_is_served_where_there_is_one(tmp_path):
     averaged = load_model(write_run(tmp_path / "averaged", seed=0, average=1, window=40))
     assert averaged.digest == load_model(write_run(tmp_path / "one", seed=1, window=40)).digest
@@ -83,6 +75,12 @@ def test_a_run_without_a_window_asks_its_dataset(tmp_path, yeast):
     ):
         load_model(gone)
     assert load_model(gone, window=64).window == 64
+    # What training leaves there; see test_train.
+    gone.joinpath("environment.json").write_text('{"window": 96}')
+    assert load_model(gone).window == 96
+    gone.joinpath("environment.json").write_text("{")
+    with pytest.raises(UserError, match=r"gone/environment.json: cannot be read"):
+        load_model(gone)
 
 
 def test_a_checkpoint_of_no_run_is_refused(tmp_path):

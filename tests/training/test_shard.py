@@ -10,6 +10,7 @@ from torch.distributed.tensor import DTensor
 from torch.multiprocessing.spawn import start_processes
 
 from glm_composer.models.bytenet import ByteNetConfig, build_bytenet
+from glm_composer.models.digest import weights_digest
 from glm_composer.models.language_model import LanguageModel
 from glm_composer.models.transformer import TransformerConfig, build_transformer
 from glm_composer.training.parallel import shard, whole
@@ -51,6 +52,10 @@ def on_a_rank(rank: int, name: str, directory: Path) -> None:
     layers = [module for module in model.encoder if not isinstance(module, nn.ModuleList)]
     assert all(isinstance(layer, FSDPModule) for layer in layers)
     assert all(isinstance(each, DTensor) for each in model.parameters())
+    with whole(model):
+        # Of one rank: it takes no part of the weights away, nor waits for the other.
+        assert rank == 1 or weights_digest(model) == weights_digest(alone)
+        assert not isinstance(model.decoder.weight, DTensor)
     loss(model, IDS[rank]).backward()
     expected, found = step(alone), step(model)
     for key, gradient in expected.items():

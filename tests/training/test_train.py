@@ -19,6 +19,7 @@ from glm_composer.metrics_log import read_metrics
 from glm_composer.models.language_model import LanguageModel
 from glm_composer.models.transformer import TransformerConfig, build_transformer
 from glm_composer.registry import models
+from glm_composer.serving.model import load_model
 from glm_composer.settings import load
 from glm_composer.training.build import build_trainer
 from glm_composer.training.checkpoint import evaluate_checkpoint
@@ -149,13 +150,19 @@ def test_a_run_leaves_its_record_and_its_checkpoint_evaluates_to_the_same(config
     run = config.run_dir
     environment = json.loads((run / "environment.json").read_text())
     assert {"torch", "mosaicml"} <= environment["packages"].keys()
+    assert environment["window"] == 64
     assert (run / "report.html").exists()
-    summary = json.loads((run / "evaluation/summary.json").read_text())
+    # A single chromosome has no spread, and JSON no NaN.
+    summary = json.loads((run / "evaluation/summary.json").read_text(), parse_constant=pytest.fail)
+    assert summary["tables"]["coding"]["figures"]["model"]["auprc_by_chrom_se"] is None
     assert summary["held_out"]["uniform"] == pytest.approx(1.3862944)
     assert summary["tables"]["coding"]["chroms"] == ["chr16"]
     again = evaluate_checkpoint(run)
     assert again.parent == run / "evaluation"
     assert json.loads((again / "summary.json").read_text()) == summary
+    for scores in (run / "evaluation/coding.parquet", again / "coding.parquet"):
+        digest = pl.read_parquet_metadata(scores)["model_sha256"]
+        assert f"sha256:{digest}" == load_model(run).digest
     with pytest.raises(
         UserError, match=r"another architecture.*embedding.*is \[7, 16\], not \[7, 32\]"
     ) as caught:

@@ -7,6 +7,7 @@ is the standard deviation (n - 1) of the groups' values over the root of their n
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,18 +64,36 @@ def _groups(
         raise ValueError(f"expected match_group [n] like label {labels.shape}, not {names.shape}")
     if names.dtype == object:
         names = names.astype(str)
-    known, group = np.unique(names, return_inverse=True)
-    positives = np.bincount(group, weights=labels)
-    for lacking, what in (
-        (positives == 0, "positive"),
-        (positives == np.bincount(group), "control"),
-    ):
+    lacking = lacking_group(labels, names)
+    if lacking:
+        raise UserError(f"{lacking}; keep whole groups, or leave the column out")
+    return labels, scores, np.unique(names, return_inverse=True)[1]
+
+
+def lacking_group(
+    label: NDArray[np.bool_], match_group: NDArray[Any], rows: NDArray[np.int64] | None = None
+) -> str | None:
+    """Name the first match group without a positive or without a control; None if all are whole.
+
+    Args:
+        label: bool [n].
+        match_group: names or numbers [n].
+        rows: their numbers in the table, from 0, [n]; None where it is these rows.
+
+    Returns:
+        The group, its first row, counted from 1, and how many others are like that, in words.
+    """
+    known, first, group = np.unique(match_group, return_index=True, return_inverse=True)
+    positives, size = np.bincount(group, weights=label), np.bincount(group)
+    for lacking, what in ((positives == 0, "positive"), (positives == size, "control")):
         if lacking.any():
-            raise UserError(
-                f"match_group '{known[np.argmax(lacking)]}' has no {what} ({lacking.sum()} of "
-                f"{len(known)} groups have none); keep whole groups, or leave the column out"
+            named = np.flatnonzero(lacking)[first[lacking].argmin()]
+            row = first[named] if rows is None else rows[first[named]]
+            return (
+                f"match_group '{known[named]}' (row {row + 1} is its first) has no "
+                f"{what} ({lacking.sum()} of {len(known)} groups have none)"
             )
-    return labels, scores, group
+    return None
 
 
 def _below(group: NDArray[np.intp], score: Floats, weight: Floats) -> Floats:

@@ -1,5 +1,6 @@
 """Scores variant tables during training and logs how well the scores tell labels apart."""
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -14,7 +15,9 @@ from glm_composer.errors import UserError
 from glm_composer.evaluation.metrics import summarize
 from glm_composer.evaluation.scores import Values
 from glm_composer.evaluation.table import VariantWindows
+from glm_composer.models.digest import weights_digest
 from glm_composer.training.composer_model import GenomicModel
+from glm_composer.training.parallel import whole
 from glm_composer.training.scoring import about, moment, score_table, write_table
 
 Averaged = Callable[[], AbstractContextManager[None]]
@@ -68,10 +71,10 @@ class EvaluateVariants(Callback):
             self._evaluate(state, logger)
 
     def _evaluate(self, state: State, logger: Logger) -> None:
-        with self._averaged():
+        with self._averaged(), whole(self.model):
             scores = score_table(self.model, self.variants, self.config)
-        # First, so that scores which cannot be ranked can be looked at.
-        self._keep(scores, state)
+            # First, so that scores which cannot be ranked can be looked at.
+            self._keep(scores, state)
         try:
             figures = {name: summarize(self.variants.table, scores[name]) for name in scores}
         except UserError as error:
@@ -82,13 +85,16 @@ class EvaluateVariants(Callback):
         for place, name in enumerate(figures):
             keys = [f"eval/{self.name}"] if place == 0 else []
             keys += [f"eval/{self.name}/{name}"] if len(figures) > 1 else []
+            # Of a single chromosome, say, no spread is known: what is not defined is no point.
+            known = {k: v for k, v in figures[name].items() if math.isfinite(v)}
             for key in keys:
-                logger.log_metrics({f"{key}/{k}": v for k, v in figures[name].items()})
+                logger.log_metrics({f"{key}/{k}": v for k, v in known.items()})
 
     def _keep(self, scores: dict[str, Values], state: State) -> None:
         if dist.get_global_rank() != 0:
             return
         model = f"{state.run_name}/{moment(state)}"
         table = self.variants.table.with_columns(pl.Series(k, v) for k, v in scores.items())
-        facts = about(self.name, self.config, self.variants, model=model)
+        digest = weights_digest(self.model.model)
+        facts = about(self.name, self.config, self.variants, model=model, digest=digest)
         write_table(self.folder / f"{moment(state)}.parquet", table, facts)

@@ -94,9 +94,13 @@ def test_one_group_has_no_spread():
 
 @pytest.mark.parametrize("metric", [mean_reciprocal_rank, pairwise_accuracy])
 def test_a_group_without_a_positive_or_a_control_is_named(metric):
-    with pytest.raises(UserError, match=r"match_group 'c' has no positive \(1 of 3 groups"):
+    at = r"match_group 'c' \(row 4 is its first\) has no"
+    with pytest.raises(UserError, match=at + r" positive \(1 of 3 groups"):
         metric([*LABEL[:3], 0, *LABEL[4:]], SCORE, GROUP)
-    with pytest.raises(UserError, match=r"match_group 'c' has no control \(1 of 3 groups"):
+    with pytest.raises(UserError, match=at + r" control \(1 of 3 groups"):
         metric([*LABEL[:7], 1, 0], SCORE, GROUP)
+    # Of several the one that comes first in the table, not in the alphabet.
+    with pytest.raises(UserError, match=r"'b' \(row 2 is its first\) has no positive \(2 of 3"):
+        metric([1, *[0] * 8], SCORE, GROUP)
     with pytest.raises(UserError, match=r"row 1 is nan"):
         metric(LABEL, [np.nan, *SCORE[1:]], GROUP)

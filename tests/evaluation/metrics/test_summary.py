@@ -66,7 +66,7 @@ def test_groups_that_were_taken_apart_do_not_end_a_training_run():
     assert figures["auprc"] > 0
     assert math.isnan(figures["mrr"])
     found = measure(scored_rows(table.tail(-1), score[1:]))
-    assert "'intron_variant_0' has no positive" in str(found["mrr"])
+    assert "'intron_variant_0' (row 1 is its first) has no positive" in str(found["mrr"])
 
 
 def test_what_a_table_must_have():
