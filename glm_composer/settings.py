@@ -121,7 +121,7 @@ def _named_section(
         schema = registry.settings(str(raw["name"]))
     except UserError as error:
         near = difflib.get_close_matches(str(raw["name"]), registry.names(), n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = f"; did you mean '{near[0]}'?" if near and near[0] != raw["name"] else ""
         raise UserError(f"{source}: '{key}.name': {error}{hint}") from None
     return structure(schema, raw, source, f"{key}.")
 
