@@ -46,3 +46,43 @@ def tree(file: File) -> None:
     from glm_composer.config_tools.command import tree as run
 
     run(file)
+
+
+@app.command()
+def check(
+    place: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="A directory, or one file.", show_default=True)
+    ] = Path("yamls"),
+) -> None:
+    """Build every yaml file's model without memory; exit code 1 if one fails."""
+    from glm_composer.config_tools.command import check as run
+
+    if not run(place):
+        raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    left: Annotated[Path, typer.Argument(metavar="A", help="A yaml file.")],
+    right: Annotated[Path, typer.Argument(metavar="B", help="A yaml file.")],
+) -> None:
+    """Print the keys in which two resolved configurations differ."""
+    from glm_composer.config_tools.command import diff as run
+
+    run(left, right)
+
+
+@app.command()
+def docs(
+    page: Annotated[
+        Path, typer.Argument(metavar="[PAGE]", help="The page's file.", show_default=True)
+    ] = Path("docs/configuration.md"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if it is stale.")
+    ] = False,
+) -> None:
+    """Write the page of every key from the dataclasses."""
+    from glm_composer.config_tools.command import docs as run
+
+    if not run(page, check=check):
+        raise typer.Exit(1)

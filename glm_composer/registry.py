@@ -11,6 +11,7 @@ name, and a plugin that cannot be imported is left out; either is said once.
 
 import dataclasses
 import importlib
+import importlib.util
 import inspect
 import logging
 import pkgutil
@@ -110,8 +111,8 @@ class Registry:
                 plugin that failed why it did.
         """
         plugin = self.plugins.get(name)
-        if name in self.built_in:
-            return self.built_in[name]
+        if self._is_built_in(name):
+            return self._catalogue.get(name)
         why = ""
         if plugin is not None:
             reason = self.failure(name)
@@ -131,7 +132,7 @@ class Registry:
         """
         builder = self.get(name)
         found = _first_annotation(builder)
-        if name in self.built_in:
+        if self._is_built_in(name):
             return found
         fields = dataclasses.fields(found) if dataclasses.is_dataclass(found) else ()
         if "name" not in {field.name for field in fields}:
@@ -149,6 +150,15 @@ class Registry:
             return f"{inspect.getsourcefile(builder)}:{inspect.getsourcelines(builder)[1]}"
         except (TypeError, OSError):
             return f"{builder!r}, without a source file"
+
+    def _is_built_in(self, name: str) -> bool:
+        # The module of that name first: the others may be heavy, and callbacks import Composer.
+        for module in self._modules:
+            package = importlib.import_module(module)
+            alone = name.isidentifier() and hasattr(package, "__path__")
+            if alone and importlib.util.find_spec(f"{module}.{name}"):
+                importlib.import_module(f"{module}.{name}")
+        return name in self._catalogue or name in self.built_in
 
     def _say(self, about: str, message: str) -> None:
         if about not in self._said:
