@@ -20,6 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 from glm_composer.errors import UserError
 from glm_composer.marks import Marked, Origin, mark_all, mark_lines, unmarked, unmarked_value
 
+# A ValueError is a text that is not what its tag says (`!!int x`), or not UTF-8; a RecursionError
+# comes of hundreds of sections within each other.
+_UNREADABLE = (OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError)
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -66,7 +69,7 @@ def compose(path: Path, overrides: Sequence[str] = ()) -> Composed:
     try:
         merged = OmegaConf.create(unmarked(marks))
         resolved = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, RecursionError) as error:
         raise UserError(f"{path}: {one_line(error)}") from None
     return Composed(cast(dict[str, Any], resolved), marks)
 
@@ -89,7 +92,7 @@ def read_chain(path: Path, children: tuple[Path, ...] = ()) -> YamlFile:
     except FileNotFoundError:
         by = f" (extended by {children[-1]})" if children else ""
         raise UserError(f"{path}: no such file{by}") from None
-    except (OSError, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, *_UNREADABLE) as error:
         raise UserError(f"{path}: not a readable yaml file: {one_line(error)}") from None
     extends = content.pop("extends", None)
     parents = unmarked_value(extends.value) if extends else None
@@ -129,7 +132,7 @@ def _read_override(override: str) -> dict[Any, Marked]:
         raise UserError(f"override '{override}' is not of the form key=value")
     try:
         value = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
+    except _UNREADABLE as error:
         raise UserError(f"override '{override}': {one_line(error)}") from None
     return mark_all(cast(dict[Any, Any], value), Origin(override=override))
 

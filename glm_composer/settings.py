@@ -7,6 +7,7 @@ values fail naming the key, all before any work.
 
 import dataclasses
 import difflib
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,7 +58,21 @@ def dump(settings: Any) -> str:
     """Return a settings dataclass as yaml text that `load` reads back to an equal instance."""
     # Not yaml.dump: it leaves some strings bare, as 1e3, that OmegaConf's loader takes for
     # numbers.
-    return OmegaConf.to_yaml(dataclasses.asdict(settings))
+    return OmegaConf.to_yaml(_escaped(dataclasses.asdict(settings)))
+
+
+def _escaped(value: Any) -> Any:
+    """Return a nested value whose texts mean themselves to OmegaConf, `${` and `???` too."""
+    if isinstance(value, dict):
+        return {key: _escaped(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(r"\\*\?\?\?", value):
+        # One is taken off when the file is read, one when files are put together.
+        return rf"\\{value}"
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
 
 
 def structure(schema: type[T], raw: Any, source: str, prefix: str = "") -> T:
