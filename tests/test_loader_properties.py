@@ -21,7 +21,7 @@ from glm_composer.errors import UserError
 from glm_composer.settings import dump, load, structure
 
 QUIET = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 TEXT = st.text(max_size=12) | st.text(alphabet="$\\{}[]?:#&*!|>'\"%@`~.,- \t\nae1", max_size=8)
@@ -150,7 +150,7 @@ BYTES = (
 OVERRIDE = TEXT | st.builds("{}={}".format, st.sampled_from([*FIELDS, "a.b", "a[0]"]), TEXT)
 
 
-@settings(QUIET, max_examples=150)
+@settings(QUIET, max_examples=120)
 @given(
     content=BYTES,
     overrides=st.lists(OVERRIDE, max_size=2),

@@ -10,6 +10,7 @@ from glm_composer.config_tools.files import resolve
 from glm_composer.conversion.config import ConvertConfig
 from glm_composer.errors import UserError
 from glm_composer.registry import models, objectives, optimizers, schedules, windowings
+from glm_composer.training.schedules import check_units
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def _check_training(path: Path, config: Config) -> Checked:
         optimizers.get(config.optimizer.name)(config.optimizer, model)
     objectives.get(config.objective.name)(config.objective)
     schedules.get(config.scheduler.name)(config.scheduler)
+    check_units(config.scheduler, config.max_duration)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Checked(path, "training", config.model.name, parameters)
 

@@ -20,8 +20,8 @@ from pydantic.fields import FieldInfo
 from glm_composer.config import values
 
 # The first words of meanings that are units.
-_UNITS = ("attempts", "bases", "bytes", "fraction", "heads", "processes", "seconds", "share")
-_UNITS += ("steps", "variants", "windows")
+_UNITS = {"attempts", "bases", "bytes", "fraction", "heads", "processes", "seconds", "share"}
+_UNITS |= {"steps", "variants", "windows"}
 _TIMES = {
     values.Interval: "`ba` or `ep`",
     values.Duration: "`ba`, `ep`, `sp` or `tok`",

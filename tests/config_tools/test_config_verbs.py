@@ -103,17 +103,25 @@ def test_tree_shows_the_chain(glm, folder):
 
 
 def test_check_builds_what_is_sound_and_names_what_fails(glm, folder):
-    # Parses, and no optimizer builds it.
     (folder / "warm.yaml").write_text("extends: sound.yaml\ncallbacks: {away: {}}\n")
+    # These resolve, and do not build.
+    (folder / "units.yaml").write_text("extends: sound.yaml\nscheduler: {warmup: 5tok}\n")
+    (folder / "strides.yaml").write_text(
+        "name: n\nout: o\nsource: {name: package, genome: yeast}\n"
+        "windows: {name: tiles, stride: {left: 5}}\nsplits: {train: ['*']}\n"
+    )
     code, text = glm("check", folder)
     assert code == 1
     assert re.search(r"sound\.yaml +training +transformer +3,414,272 +builds", text)
     assert re.search(r"rope/large\.yaml +training +transformer +303,630,336 +builds", text)
     assert re.search(r"misspelt\.yaml .* FAILS: unknown key 'sede'", text)
     assert re.search(r"warm\.yaml .* FAILS: 'callbacks.away.name': unknown name 'away'", text)
-    assert "10 files, 4 fail" in text
+    assert re.search(r"units\.yaml .* FAILS: scheduler\.warmup \(5tok\) and max_duration", text)
+    assert re.search(r"strides\.yaml .* FAILS: 'windows\.stride' names left", text)
+    assert "12 files, 6 fail" in text
 
 
+@pytest.mark.slow
 def test_check_takes_no_memory_for_weights(tmp_path):
     # 12 billion parameters, 48 GB.
     (tmp_path / "huge.yaml").write_text(
