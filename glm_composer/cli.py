@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from glm_composer import cli_data, cli_variants
+from glm_composer import cli_config, cli_data, cli_plugins, cli_variants
 from glm_composer.cli_options import File, Overrides, Quiet
 from glm_composer.errors import UserError
 
@@ -25,9 +25,9 @@ app = typer.Typer(
     # Plain help: importing rich would double the time it takes.
     rich_markup_mode=None,
 )
-config_app = typer.Typer(help="Look at configurations.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
+app.add_typer(cli_config.app, name="config")
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_plugins.app, name="plugins")
 
 
 @app.command()
@@ -144,15 +144,6 @@ def export_gpn(
 
     run(checkpoint, directory)
     print(f"written to {directory}")
-
-
-@config_app.command()
-def show(file: File, overrides: Overrides = None) -> None:
-    """Print the resolved configuration of a training run."""
-    from glm_composer.config import Config
-    from glm_composer.settings import dump, load
-
-    print(dump(load(Config, file, overrides or [])), end="")
 
 
 # Without a name: beside the verbs above.

@@ -1,24 +1,22 @@
 """YAML + `key=value` -> dataclass: the one way every command reads its settings.
 
-Files are composed with OmegaConf: `extends: other.yaml` (relative to the file, or a list), then
-overrides `key=value`, dots for depth. A section whose `name` changes on the way starts afresh from
-the new builder's defaults instead of inheriting keys that mean nothing to it. Dataclasses are the
-only home of defaults. Unknown keys fail at every depth with the nearest valid name, wrong types
-and values fail naming the key, all before any work.
+`composition.py` puts files and overrides together; here the result meets its dataclass, the only
+home of defaults. Unknown keys fail at every depth with the nearest valid name, wrong types and
+values fail naming the key, all before any work.
 """
 
 import dataclasses
 import difflib
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from glm_composer.composition import compose
 from glm_composer.errors import UserError
 from glm_composer.registry import Registry
 
@@ -53,72 +51,28 @@ def load(schema: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
     Raises:
         UserError: the file, key or value that is wrong, and what would be right.
     """
-    raw = compose(Path(path), overrides)
-    return structure(schema, raw, str(path))
+    return structure(schema, compose(Path(path), overrides).raw, str(path))
 
 
 def dump(settings: Any) -> str:
     """Return a settings dataclass as yaml text that `load` reads back to an equal instance."""
     # Not yaml.dump: it leaves some strings bare, as 1e3, that OmegaConf's loader takes for
     # numbers.
-    return OmegaConf.to_yaml(dataclasses.asdict(settings))
+    return OmegaConf.to_yaml(_escaped(dataclasses.asdict(settings)))
 
 
-def compose(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the nested dict of a yaml file after `extends` and overrides, not yet checked."""
-    # Overrides are put together first: were `model.width=64 model.name=NAME` applied one by one,
-    # the new name would throw away the width that was asked for with it.
-    wanted: dict[str, Any] = {}
-    for override in overrides:
-        key, equals, _ = override.partition("=")
-        if not equals or not key:
-            raise UserError(f"override '{override}' is not of the form key=value")
-        try:
-            value = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
-        except (OmegaConfBaseException, yaml.YAMLError) as error:
-            raise UserError(f"override '{override}': {_one_line(error)}") from None
-        wanted = _merge(wanted, typing.cast(dict[str, Any], value))
-    merged = OmegaConf.create(_merge(_extend(path, ()), wanted))
-    try:
-        resolved = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise UserError(f"{path}: {_one_line(error)}") from None
-    return typing.cast(dict[str, Any], resolved)
-
-
-def _extend(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
-    if path.resolve() in children:
-        chain = " -> ".join(str(p) for p in (*children, path))
-        raise UserError(f"{path}: extends itself ({chain})")
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path)) if path.stat().st_size else {}
-    except FileNotFoundError:
-        by = f" (extended by {children[-1]})" if children else ""
-        raise UserError(f"{path}: no such file{by}") from None
-    except (OSError, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable yaml file: {_one_line(error)}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a mapping of keys to values at the top")
-    parents = content.pop("extends", None) or []
-    parents = [parents] if isinstance(parents, str) else parents
-    if not (isinstance(parents, list) and all(isinstance(parent, str) for parent in parents)):
-        raise UserError(f"{path}: 'extends' must be a file or a list of files, not {parents!r}")
-    merged: dict[str, Any] = {}
-    for parent in parents:
-        merged = _merge(merged, _extend(path.parent / parent, (*children, path.resolve())))
-    return _merge(merged, typing.cast(dict[str, Any], content))
-
-
-def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
-    for key, value in over.items():
-        present = merged.get(key)
-        if isinstance(value, dict) and isinstance(present, dict):
-            renamed = "name" in value and value["name"] != present.get("name", value["name"])
-            merged[key] = value if renamed else _merge(present, value)
-        else:
-            merged[key] = value
-    return merged
+def _escaped(value: Any) -> Any:
+    """Return a nested value whose texts mean themselves to OmegaConf, `${` and `???` too."""
+    if isinstance(value, dict):
+        return {key: _escaped(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(r"\\*\?\?\?", value):
+        # One is taken off when the file is read, one when files are put together.
+        return rf"\\{value}"
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
 
 
 def structure(schema: type[T], raw: Any, source: str, prefix: str = "") -> T:
@@ -182,7 +136,7 @@ def _named_section(
         schema = registry.settings(str(raw["name"]))
     except UserError as error:
         near = difflib.get_close_matches(str(raw["name"]), registry.names(), n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = f"; did you mean '{near[0]}'?" if near and near[0] != raw["name"] else ""
         raise UserError(f"{source}: '{key}.name': {error}{hint}") from None
     return structure(schema, raw, source, f"{key}.")
 
@@ -238,7 +192,3 @@ def _mapping(value: Any, source: str, key: str) -> dict[str, Any]:
         raise UserError(f"{source}: '{key}' must be a mapping of names to sections, not {value!r}")
     # Overrides merge, so null is the one way to take out what a file below has put in.
     return {str(name): section for name, section in value.items() if section is not None}
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -116,12 +116,13 @@ def build_certainty(causal: bool) -> Score:
 '''
 
 ENTRY_POINTS = """
-[glm_composer_models]
+[glm_composer.models]
 tiny = plugin_for_tests:build_tiny
 bytenet = plugin_for_tests:build_tiny
 broken = no_such_module_anywhere:build
+unsettled = plugin_for_tests:build_certainty
 
-[glm_composer_scores]
+[glm_composer.scores]
 certainty = plugin_for_tests:build_certainty
 """
 
@@ -170,7 +171,10 @@ print(json.dumps({
     "bytenet": models.where("bytenet"),
     "scores": score_names(),
     "certainty": [float(scored["certainty"][0]), 10 * float(masked.max())],
-    "refusals": [refusal(f"model.{each}") for each in ("widht=8", "width=0", "name=tinny")],
+    "refusals": [
+        refusal(f"model.{each}")
+        for each in ("widht=8", "width=0", "name=tinny", "name=broken", "name=unsettled")
+    ],
 }))
 """
 
@@ -199,7 +203,7 @@ def result(tmp_path_factory):
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout) | {"warnings": done.stderr.splitlines()}
 
 
 def test_a_plugin_is_used_like_a_built_in(result):
@@ -215,18 +219,33 @@ def test_a_plugin_adds_a_score(result):
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_built_in_wins_over_a_plugin_of_its_name(result):
+def test_a_built_in_wins_over_a_plugin_of_its_name_with_one_warning(result):
     assert "glm_composer/models/bytenet.py:" in result["bytenet"]
+    said = [line for line in result["warnings"] if "'bytenet'" in line]
+    assert said == [
+        "models: 'bytenet' of plugin-for-tests 1.0 is not used: a built-in has that name; rename "
+        "the plugin"
+    ]
 
 
-def test_a_plugin_that_cannot_be_imported_is_listed_and_in_nobodys_way(result):
-    assert result["names"] == ["broken", "bytenet", "tiny", "transformer"]
+FAILED = "ModuleNotFoundError: No module named 'no_such_module_anywhere'"
+
+
+def test_a_plugin_that_cannot_be_imported_is_named_once_and_left_out(result):
+    assert result["names"] == ["bytenet", "tiny", "transformer", "unsettled"]
+    said = [line for line in result["warnings"] if "'broken'" in line]
+    assert said == [f"models: 'broken' of plugin-for-tests 1.0 is left out, it failed: {FAILED}"]
 
 
 def test_a_plugins_settings_are_checked_alike(result):
+    names = "valid names: bytenet, tiny, transformer, unsettled"
     assert result["refusals"] == [
         "run.yaml: unknown key 'model.widht'; did you mean 'model.width'? valid keys: name, width",
         "run.yaml: 'model.width' = 0: input should be greater than 0",
-        "run.yaml: 'model.name': unknown name 'tinny' in models; valid names: broken, bytenet, "
-        "tiny, transformer; did you mean 'tiny'?",
+        f"run.yaml: 'model.name': unknown name 'tinny' in models; {names}; did you mean 'tiny'?",
+        "run.yaml: 'model.name': unknown name 'broken' in models, the plugin of plugin-for-tests "
+        f"1.0 failed: {FAILED}; {names}",
+        "run.yaml: 'model.name': 'unsettled' in models: the plugin of plugin-for-tests 1.0 has no "
+        "settings: the first parameter of plugin_for_tests:build_certainty must be annotated with "
+        "a dataclass that has a field 'name'",
     ]

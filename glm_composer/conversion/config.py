@@ -52,7 +52,7 @@ class ConvertConfig:
             training splits (those named train...) lose to the others, later splits win over
             earlier ones, and within a split the first one stays.
         caps: split -> the most windows of one species in it; which ones stay is drawn by hash.
-        shard_bytes: upper bound of a shard file, before compression.
+        shard_bytes: bytes that a shard file has at most, before compression.
         compression: "zstd" or "zstd:LEVEL"; null leaves shards as they are, to be mapped.
         hashes: hashes of every shard file in the index, out of md5, sha1, sha256, xxh128, xxh3_64
             and xxh64.

@@ -42,7 +42,7 @@ class TransformerConfig:
         causal: no position sees what comes after it, in attention and convolutions alike.
         mlp_width: inner size of the SwiGLU.
         attention: reach of each layer's attention, repeated over the layers.
-        window: local layers see this many bases to either side, or before where `causal`.
+        window: bases that local layers see to either side, or before where `causal`.
         rope_base: rotary base of global layers.
         local_rope_base: rotary base of local layers.
         stem_kernel: kernel of a convolution after the embedding, odd; 0 for none.

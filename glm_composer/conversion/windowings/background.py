@@ -25,7 +25,7 @@ class Background:
     """Settings of `background`.
 
     Attributes:
-        length: window length in bases.
+        length: bases of a window.
         avoid: features of any transcript that no window may touch; `promoters` are
             [TSS - 256, TSS + 256).
         flank: bases around them that no window may touch either.

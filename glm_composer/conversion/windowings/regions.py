@@ -41,13 +41,13 @@ class Regions:
     """Settings of every windowing over annotated regions.
 
     Attributes:
-        length: window length in bases; of the longest, with `varying`.
+        length: bases of a window; of the longest one, with `varying`.
         varying: windows are as long as their intervals.
         flank: bases that are added on either side of an interval.
-        jitter: largest number of bases by which an interval is moved, either way, at random.
+        jitter: bases by which an interval is moved at most, either way, at random.
         seed: of the jitter; each contig draws by its own name.
-        minimum: shorter intervals are left out, before they are widened to one window; with
-            `varying`, also what is left of one between N.
+        minimum: bases of the shortest interval; shorter ones are left out before they are widened
+            to one window, with `varying` also what is left of one between N.
         mask_outside: lower-case the positions outside the intervals.
         move_edges: move an interval that leaves the contig when widened back inside. False cuts
             it at the contig's end, as GPN does; most windows there are then lost.

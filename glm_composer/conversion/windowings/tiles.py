@@ -21,13 +21,13 @@ class Tiles:
     """Settings of `tiles`.
 
     Attributes:
-        length: window length in bases.
+        length: bases of a window.
         stride: bases from one window's start to the next: one number, or one for each split (a
             smaller one than `length` makes windows overlap, for more phases in training).
-        jitter: largest number of bases by which a window is moved, either way, at random; it stays
-            inside the contig.
+        jitter: bases by which a window is moved at most, either way, at random; it stays inside
+            the contig.
         seed: of the jitter; each contig draws by its own name.
-        max_unknown: largest share of N and other IUPAC codes in a window that is kept.
+        max_unknown: share of N and other IUPAC codes in a window up to which it is kept.
     """
 
     name: str = "tiles"

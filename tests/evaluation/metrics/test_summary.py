@@ -123,7 +123,7 @@ def test_a_plugins_metric_is_asked_like_a_built_in(tmp_path):
     info = tmp_path / "top_hit_for_tests-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: top-hit-for-tests\nVersion: 1\n")
-    entry = "[glm_composer_metrics]\ntop_hit = top_hit_for_tests:top_hit\n"
+    entry = "[glm_composer.metrics]\ntop_hit = top_hit_for_tests:top_hit\n"
     (info / "entry_points.txt").write_text(entry)
     done = subprocess.run(
         [sys.executable, "-c", USE],

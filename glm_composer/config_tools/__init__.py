@@ -1,0 +1,1 @@
+"""Looking at configurations: list, resolve with origins, check, compare, and the keys' page."""
