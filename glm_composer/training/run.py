@@ -37,7 +37,7 @@ def train(config: Config) -> None:
     # A shard that is cut short while it is mapped kills the process; say at least where.
     faulthandler.enable(2)
     dist.initialize_dist(device_type(), timeout=300)
-    if device_type() == "cpu":
+    if device_type() == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         # Ranks of one machine share its cores.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // dist.get_local_world_size()))
     check_resumable(config)
