@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from glm_composer.report.columns import print_columns
 from glm_composer.sweeps.definition import Definition
+from glm_composer.sweeps.dimensions import Choice, Dimension
 from glm_composer.sweeps.journal import Trial
 from glm_composer.sweeps.trial import run_name
 
@@ -31,12 +32,18 @@ def rows(definition: Definition, trials: Sequence[Trial]) -> list[list[str]]:
         [
             run_name(definition, trial.number),
             "unfinished" if trial.state == "started" else trial.state,
-            *(trial.values[key] for key in definition.keys),
+            *(_cell(trial.values[each.key], each) for each in definition.dimensions),
             "n/a" if trial.value is None else f"{trial.value:.4f}",
             "n/a" if trial.step is None else f"{trial.step:,}",
         ]
         for trial in ranked(definition, trials)
     ]
+
+
+def _cell(value: str, dimension: Dimension) -> str:
+    # All digits of a proposal are in the command that trains it again.
+    exact = isinstance(dimension, Choice) or dimension.whole
+    return value if exact else f"{float(value):.4g}"
 
 
 def seed_header(definition: Definition) -> list[str]:

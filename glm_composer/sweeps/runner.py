@@ -15,7 +15,7 @@ from glm_composer.errors import UserError
 from glm_composer.sweeps.definition import Definition, check_base
 from glm_composer.sweeps.journal import FILE, Trial, append
 from glm_composer.sweeps.search import Search
-from glm_composer.sweeps.trial import environments, outcome, run_name, start, write_config
+from glm_composer.sweeps.trial import environments, gpus, outcome, run_name, start, write_config
 
 # Between looks at the processes, in seconds.
 _PAUSE = 0.2
@@ -56,7 +56,7 @@ class Runner:
         self._directory, self._definition, self._search = directory, definition, search
         self.trials = trials
         self._again = [trial for trial in trials if trial.state != "finished"]
-        self._environments = environments(jobs)
+        self._environments = environments(jobs, gpus())
         self._jobs: dict[int, _Job] = {}
         self._changed = changed
         self._seconds: list[float] = []
@@ -145,7 +145,7 @@ class Runner:
     def _end(self, trial: Trial) -> None:
         self._note(trial)
         self._search.tell(trial)
-        ended = [each for each in self.trials if each.state != "started"]
+        ended = len(self.trials) - len(self._jobs) - len(self._again)
         total = self._search.total(self.trials)
         name = run_name(self._definition, trial.number)
         said = f"{trial.state}: {trial.message}"
@@ -154,9 +154,7 @@ class Runner:
             best = trial.value == min(found, key=self._definition.better)
             said = f"{self._definition.metric} {trial.value:.4f} at step {trial.step}"
             said += ", the best so far" if best else ""
-        print(
-            f"{name}  {said}  [{len(ended)}/{total}{self._left(total - len(ended))}]", flush=True
-        )
+        print(f"{name}  {said}  [{ended}/{total}{self._left(total - ended)}]", flush=True)
         self._changed(self.trials)
 
     def _note(self, trial: Trial) -> None:

@@ -5,7 +5,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +17,12 @@ from glm_composer.settings import dump, load
 from glm_composer.sweeps.definition import Definition
 from glm_composer.sweeps.journal import Trial
 
-# What `glm train` exits with when a signal made it save and stop.
-_SAVED = 75
+# Exit codes of a `glm train` that ended well, but before its end.
+_STOPPED = {
+    75: "saved and stopped by a signal",
+    76: "stopped on request",
+    77: "aborted on request",
+}
 
 
 def run_name(definition: Definition, number: int) -> str:
@@ -78,12 +82,13 @@ def start(config: Path, environment: Mapping[str, str]) -> subprocess.Popen[byte
         )
 
 
-def environments(jobs: int) -> list[dict[str, str]]:
+def environments(jobs: int, devices: Sequence[str]) -> list[dict[str, str]]:
     """Return what the process of each job finds in its environment.
 
-    On a GPU each job has one device, in turn; otherwise jobs share the cores evenly.
+    Args:
+        jobs: how many there are at a time.
+        devices: GPUs, dealt out in turn, one a job; without any, jobs share the cores evenly.
     """
-    devices = _devices()
     shared = dict(os.environ)
     if devices:
         return [
@@ -93,7 +98,8 @@ def environments(jobs: int) -> list[dict[str, str]]:
     return [{"OMP_NUM_THREADS": str(threads), **shared} for _ in range(jobs)]
 
 
-def _devices() -> list[str]:
+def gpus() -> list[str]:
+    """Return the GPUs of this process, as CUDA_VISIBLE_DEVICES names them."""
     import torch
 
     count = torch.cuda.device_count()
@@ -103,10 +109,12 @@ def _devices() -> list[str]:
 
 def outcome(definition: Definition, trial: Trial, config: Path, code: int) -> Trial:
     """Return a trial as its run's metrics and its process's exit code say it ended."""
-    if code < 0:
-        return replace(trial, state="stopped", message=f"killed by signal {-code}")
-    if code == _SAVED:
-        return replace(trial, state="stopped", message="saved and stopped by a signal")
+    # A shell's way of saying it, and Python's.
+    number = code - 128 if code > 128 else -code
+    if number > 0:
+        return replace(trial, state="stopped", message=f"ended by signal {number}")
+    if code in _STOPPED:
+        return replace(trial, state="stopped", message=_STOPPED[code])
     if code:
         message = f"{_last_line(config.with_suffix('.log'))} (exit code {code})"
         return replace(trial, state="failed", message=message)

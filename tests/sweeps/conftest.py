@@ -1,0 +1,34 @@
+"""Definitions of sweeps."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from glm_composer.settings import compose
+from glm_composer.sweeps.definition import Definition
+from glm_composer.sweeps.dimensions import parse
+
+TINY = Path(__file__).parents[1] / "training" / "tiny.yaml"
+
+
+@pytest.fixture
+def define() -> Callable[..., Definition]:
+    """A sweep of the tiny run by these values."""
+
+    def make(*values: str, file: Path = TINY, **changes) -> Definition:
+        fixed, dimensions = parse(values)
+        settings = {
+            "name": "tiny",
+            "file": file,
+            "fixed": tuple(fixed),
+            "dimensions": tuple(dimensions),
+            "search": "grid",
+            "metric": "validation/loss",
+            "direction": "minimize",
+            "seed": 3,
+            "base": compose(file, fixed),
+        }
+        return Definition(**settings | changes)
+
+    return make
