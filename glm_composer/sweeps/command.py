@@ -8,8 +8,7 @@ from typing import Literal
 from glm_composer.config import Config
 from glm_composer.conversion.files import locked
 from glm_composer.errors import UserError
-from glm_composer.settings import compose
-from glm_composer.sweeps.definition import Definition, Direction, keep_definition
+from glm_composer.sweeps.definition import Definition, Direction, base_of, keep_definition
 from glm_composer.sweeps.dimensions import Choice, Dimension, parse
 from glm_composer.sweeps.journal import FILE, read_journal, repair
 from glm_composer.sweeps.results import print_results
@@ -105,7 +104,7 @@ def _define(
     file: Path, fixed: list[str], dimensions: list[Dimension], options: Options
 ) -> tuple[Definition, Config]:
     """Return the definition, and the settings of a first trial."""
-    base = compose(file, fixed)
+    base = base_of(file, fixed)
     name = options.name or str(base.get("run_name", "sweep"))
     draft = Definition(
         name=name,

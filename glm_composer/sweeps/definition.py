@@ -1,6 +1,7 @@
 """`sweep.json`: what a sweep varies and by what it is judged, so that a restart means the same."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -68,10 +69,7 @@ def keep_definition(directory: Path, definition: Definition) -> None:
     if not path.exists():
         replace_text(path, json.dumps(now, indent=2) + "\n")
         return
-    try:
-        before = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}; restore it, or give --name") from None
+    before = _read(path)
     for key in ("search", "metric", "direction", "seed"):
         _compare(path, key, before.get(key), now[key])
     _compare(path, "swept keys", _keys(before), _keys(now))
@@ -89,10 +87,26 @@ def check_base(directory: Path, definition: Definition) -> None:
         UserError: the first key that does not.
     """
     path = directory / FILE
-    before = _flat(json.loads(path.read_text())["base"])
-    now = _flat(json.loads(json.dumps(compose(definition.file, definition.fixed))))
+    before, now = _flat(_read(path)["base"]), _flat(base_of(definition.file, definition.fixed))
     for key in {**before, **now}:
         _compare(path, key, before.get(key), now.get(key))
+
+
+def base_of(file: Path, fixed: Sequence[str]) -> dict[str, Any]:
+    """Return a yaml with overrides, composed but not yet checked, as JSON gives it back."""
+    composed: dict[str, Any] = json.loads(json.dumps(compose(file, fixed), default=str))
+    return composed
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+        readable = isinstance(found["base"], dict) and bool(_keys(found))
+    except (OSError, ValueError, TypeError, LookupError):
+        readable = False
+    if not readable:
+        raise UserError(f"{path}: not what a sweep has written; restore it, or give a new --name")
+    return dict(found)
 
 
 def _compare(path: Path, key: str, before: Any, now: Any) -> None:
@@ -116,8 +130,7 @@ def _plain(definition: Definition) -> dict[str, Any]:
         "metric": definition.metric,
         "direction": definition.direction,
         "seed": definition.seed,
-        # Through JSON, as it will be read back.
-        "base": json.loads(json.dumps(definition.base)),
+        "base": definition.base,
     }
 
 

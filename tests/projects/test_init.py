@@ -104,6 +104,7 @@ def test_the_project_does_what_its_readme_says(tmp_path, environment, yeast):
     ]
     # Its runs in seconds; the rest of each command is as it is typed.
     short = " max_duration=2ba data.eval_windows=20 evaluation.baseline_windows=100"
+    short += " evaluation.tables.coding.interval=2ba"
     said = {
         each: run(each + short * each.startswith("glm train"), directory, environment)
         for each in commands

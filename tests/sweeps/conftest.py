@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from glm_composer.settings import compose
-from glm_composer.sweeps.definition import Definition
+from glm_composer.sweeps.definition import Definition, base_of
 from glm_composer.sweeps.dimensions import parse
 
 TINY = Path(__file__).parents[1] / "training" / "tiny.yaml"
@@ -27,7 +26,7 @@ def define() -> Callable[..., Definition]:
             "metric": "validation/loss",
             "direction": "minimize",
             "seed": 3,
-            "base": compose(file, fixed),
+            "base": base_of(file, fixed),
         }
         return Definition(**settings | changes)
 

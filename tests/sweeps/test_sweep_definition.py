@@ -60,3 +60,10 @@ def test_a_yaml_that_changes_in_the_midst_is_noticed_through_extends(define, tmp
     parent.write_text(parent.read_text().replace("width: 8", "width: 16"))
     with pytest.raises(UserError, match=r"model\.width was 8, now 16"):
         check_base(tmp_path, definition)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"base": 3}', '{"base": {}, "dimensions": 7}'])
+def test_a_damaged_file_is_named(define, tmp_path, text):
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(UserError, match=r"sweep\.json: not what a sweep has written"):
+        keep_definition(tmp_path, define("seed=1,2"))
