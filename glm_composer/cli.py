@@ -12,7 +12,14 @@ from typing import Annotated
 
 import typer
 
-from glm_composer import cli_config, cli_data, cli_plugins, cli_variants
+from glm_composer import (
+    cli_config,
+    cli_data,
+    cli_init,
+    cli_plugins,
+    cli_sweep,
+    cli_variants,
+)
 from glm_composer.cli_options import File, Overrides, Quiet
 from glm_composer.errors import UserError
 
@@ -28,6 +35,8 @@ app = typer.Typer(
 app.add_typer(cli_config.app, name="config")
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_plugins.app, name="plugins")
+app.add_typer(cli_init.app)
+app.add_typer(cli_sweep.app)
 
 
 @app.command()

@@ -100,7 +100,9 @@ def structure(schema: type[T], raw: Any, source: str, prefix: str = "") -> T:
         registry = field.metadata.get("registry")
         if registry is not None:
             section = raw.get(name, {"name": field.default} if field.default else None)
-            values[name] = _named_section(registry, section, source, f"{prefix}{name}")
+            values[name] = _named_section(
+                registry, section, source, f"{prefix}{name}", field.default
+            )
         elif "registry_each" in field.metadata:
             values[name] = {
                 label: _named_section(

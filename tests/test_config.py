@@ -34,6 +34,12 @@ def read(tmp_path, monkeypatch):
     return lambda *overrides: load(Config, path, overrides)
 
 
+def test_a_section_with_a_default_name_needs_none(read):
+    assert read("optimizer.lr=0.5").optimizer == AdamWConfig(lr=0.5)
+    with pytest.raises(UserError, match="'model' needs a 'name'"):
+        read("model=null")
+
+
 def test_three_keys_are_enough(read):
     assert read() == Config(
         run_name="r",

@@ -76,6 +76,11 @@ class MetricsFile(LoggerDestination):
 
         Not at the fit's end: Composer evaluates once more after it.
         """
+        if self._line and self.path.exists():
+            written = read_metrics(self.path)
+            # Of a run that was trained to its end already: with all that was logged of that step.
+            if written and written[-1]["step"] == self._step:
+                self._line = {}
         self._flush()
 
     def _flush(self) -> None:

@@ -40,6 +40,7 @@ def train(config: Config) -> None:
     dist.initialize_dist(device_type(), timeout=300)
     if device_type() == "cpu":
         keep_freed_memory()
+    if device_type() == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         # Ranks of one machine share its cores.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // dist.get_local_world_size()))
     check_resumable(config)

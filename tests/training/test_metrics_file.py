@@ -32,3 +32,17 @@ def test_a_step_logged_again_after_a_resumption_has_one_line(tmp_path, written):
         {"step": 10, "loss": 1.0, "eval/t/auprc": 0.3},
         {"step": 11, "loss": 0.9},
     ]
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["written", "not yet written"])
+def test_a_run_that_is_only_evaluated_again_has_one_line_of_its_last_step(tmp_path, written):
+    path = tmp_path / "metrics.jsonl"
+    lines = [{"step": 9, "loss": 1.1}]
+    if written:
+        lines.append({"step": 10, "loss": 1.0, "eval/t/auprc": 0.3})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    file = MetricsFile(path)
+    file.load_state_dict({"step": 10, "line": {"loss": 1.0}})
+    file.close(Resumed(), None)
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    assert found == (lines if written else [*lines, {"step": 10, "loss": 1.0}])

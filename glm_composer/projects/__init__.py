@@ -1,0 +1,1 @@
+"""`glm init`: a project of one's own that uses the installed library."""
