@@ -276,7 +276,6 @@ KEYS = "title, copies, scale, glossy, tags, margin, frame, inks, main, more"
             "'more.sqare.name': unknown name 'sqare' in shapes_for_tests; valid names: circle, "
             "square; did you mean 'square'?",
         ),
-        ("{title: t, main: {radius: 2}}", "'main' needs a 'name'; valid names: circle, square"),
         ("{title: t, main: circle}", "'main' needs a 'name'; valid names: circle, square"),
         ("{title: t, main: null}", "'main' needs a 'name'; valid names: circle, square"),
         ("{title: t, more: {x: 3}}", "'more.x' needs a 'name'; valid names: circle, square"),

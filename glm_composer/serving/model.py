@@ -24,10 +24,10 @@ from glm_composer.models.compiled import compiled as compiled_function
 from glm_composer.models.digest import weights_digest
 from glm_composer.models.language_model import LanguageModel
 from glm_composer.registry import models
+from glm_composer.runs.folder import ENVIRONMENT
 from glm_composer.settings import structure
 from glm_composer.training.device import has_compiler
 from glm_composer.training.inputs import CONFIG_FILE
-from glm_composer.training.record import ENVIRONMENT_FILE
 from glm_composer.training.weights import load_into, read
 from glm_composer.training.weights_file import Weights
 
@@ -171,7 +171,7 @@ def _window(path: Path) -> int:
     data = structure(DataConfig, section, str(record), "data.")
     if data.window is not None:
         return data.window
-    if (trained := _recorded_window(run / ENVIRONMENT_FILE)) is not None:
+    if (trained := _recorded_window(run / ENVIRONMENT)) is not None:
         return trained
     try:
         return read_manifest(Path(data.path)).window_length
