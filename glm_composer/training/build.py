@@ -20,18 +20,21 @@ from glm_composer.data.loaders import stream_table
 from glm_composer.data.randomness import mix
 from glm_composer.evaluation.table import VariantWindows
 from glm_composer.registry import callbacks, models, optimizers, schedules
+from glm_composer.runs.changes import EVAL_INTERVAL, SAVE_INTERVAL, table_interval
 from glm_composer.training.callbacks.data_wait import LogDataWait
 from glm_composer.training.callbacks.ema import EMA
 from glm_composer.training.callbacks.learning_rate import SetLearningRate
 from glm_composer.training.callbacks.ledger import Ledger
 from glm_composer.training.callbacks.losses import LogLosses
 from glm_composer.training.callbacks.random_state import RestoreRandomState
+from glm_composer.training.callbacks.steering import Answers, Steering
 from glm_composer.training.callbacks.stop import StopAtBadLoss
 from glm_composer.training.callbacks.variants import Averaged, EvaluateVariants
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.data import evaluation_data, training_data
 from glm_composer.training.device import check_machine, device_type, peak
 from glm_composer.training.inputs import LATEST, check_data
+from glm_composer.training.intervals import Interval, evaluating, saving
 from glm_composer.training.losses import NAMES
 from glm_composer.training.metrics_file import MetricsFile
 from glm_composer.training.parallel import shard
@@ -93,6 +96,8 @@ def build_trainer(config: Config) -> Trainer:
         shard(model.model, config.compile)
     optimizer = optimizers.get(config.optimizer.name)(config.optimizer, model)
     restore = RestoreRandomState()
+    rate = SetLearningRate(optimizer, schedules.get(config.scheduler.name)(config.scheduler))
+    eval_interval = evaluating(config.eval_interval)
     train_data = training_data(config, window)
     trainer = Trainer(
         model=model,
@@ -103,14 +108,14 @@ def build_trainer(config: Config) -> Trainer:
             metric_names=[*NAMES, "perplexity"],
             device_eval_microbatch_size=config.device_eval_batch_size,
         ),
-        eval_interval=config.eval_interval,
+        eval_interval=eval_interval,
         max_duration=config.max_duration,
         optimizers=optimizer,
         algorithms=_algorithms(config),
         callbacks=[
             restore,
-            SetLearningRate(optimizer, schedules.get(config.scheduler.name)(config.scheduler)),
-            *_callbacks(config, model, tables, train_data),
+            rate,
+            *_steered(config, rate, eval_interval, _callbacks(config, model, tables, train_data)),
         ],
         loggers=_loggers(config),
         progress_bar=config.loggers.progress_bar,
@@ -179,6 +184,21 @@ def _callbacks(
     return [*found, _saver(config, stop)]
 
 
+def _steered(
+    config: Config, rate: SetLearningRate, eval_interval: Interval, found: list[Callback]
+) -> list[Callback]:
+    """Callbacks between those that take requests and answer them; the last one saves."""
+    intervals = {EVAL_INTERVAL: eval_interval}
+    for each in found:
+        if isinstance(each, EvaluateVariants):
+            intervals[table_interval(each.name)] = each.interval
+        elif isinstance(each, DurableSaver):
+            assert isinstance(each.save_interval, Interval)
+            intervals[SAVE_INTERVAL] = each.save_interval
+    steering = Steering(config.run_dir, rate, intervals)
+    return [steering, *found, Answers(steering)]
+
+
 def _has_checkpoint(config: Config) -> bool:
     """Whether rank 0 finds one. Where there is none Composer would ask the loggers to download it.
 
@@ -196,7 +216,7 @@ def _saver(config: Config, stop: StopAtBadLoss) -> DurableSaver:
         check=stop.check_weights,
         filename="ep{epoch}-ba{batch}-rank{rank}.pt",
         latest_filename="latest-rank{rank}.pt",
-        save_interval=config.save_interval,
+        save_interval=saving(config.save_interval),
         num_checkpoints_to_keep=config.save_num_checkpoints_to_keep,
         # A crash may leave a whole checkpoint that `latest` does not lead to yet.
         overwrite=True,

@@ -15,6 +15,7 @@ from glm_composer.config import Config
 from glm_composer.conversion.files import locked
 from glm_composer.errors import UserError
 from glm_composer.report import print_summary, write_report
+from glm_composer.training import signals
 from glm_composer.training.build import build_trainer
 from glm_composer.training.callbacks.ema import EMA
 from glm_composer.training.composer_model import GenomicModel
@@ -42,7 +43,7 @@ def train(config: Config) -> None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // dist.get_local_world_size()))
     check_resumable(config)
     check_writable(config)
-    with _alone(config):
+    with _alone(config), signals.listening():
         _train(config)
 
 
@@ -59,7 +60,8 @@ def _train(config: Config) -> None:
     if dist.get_global_rank() == 0:
         write_record(config, sum(p.numel() for p in trainer.state.model.parameters()))
     if not _is_trained(trainer):
-        trainer.fit()
+        with signals.deferred():
+            trainer.fit()
     trainer.close()
     model = cast(GenomicModel, getattr(trainer.state.model, "module", trainer.state.model))
     for ema in (each for each in trainer.state.callbacks if isinstance(each, EMA)):
