@@ -31,7 +31,8 @@ def find_job(job: str, runs_dir: Path) -> tuple[Path, Status]:
     close = get_close_matches(job, [path.name for path in job_dirs(runs_dir)], 1)
     meant = f"did you mean '{close[0]}'? " if close else ""
     raise UserError(
-        f"{job}: no job, neither as a directory nor as a name under {runs_dir}: no {STATUS} there; "
+        f"{job}: no job, neither as a directory nor as a name under {runs_dir} ({STATUS} is "
+        f"missing); "
         f"{meant}`glm jobs ls {runs_dir}` lists them"
     )
 
