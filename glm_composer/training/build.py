@@ -2,7 +2,9 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,8 @@ from glm_composer.training.weights import load_into, read
 _LOG = logging.getLogger(__name__)
 # Windows over which throughput is averaged, in batches.
 _SPEED_WINDOW = 20
+# Seconds after `rank_timeout`, within which a rank that does not go on is named.
+_MARGIN = 30.0
 
 
 def build_model(config: Config, compiled: bool | None = None) -> GenomicModel:
@@ -71,8 +75,12 @@ def build_model(config: Config, compiled: bool | None = None) -> GenomicModel:
     return GenomicModel(network, bf16, compiled, len(config.data.streams))
 
 
-def build_trainer(config: Config) -> Trainer:
+def build_trainer(config: Config, loggers: Sequence[LoggerDestination] = ()) -> Trainer:
     """Build the Trainer of a run, ready to fit.
+
+    Args:
+        config: of the run.
+        loggers: told of events and metrics, besides those of the settings.
 
     Raises:
         UserError: the data, a variant table or the machine does not fit the settings.
@@ -117,7 +125,7 @@ def build_trainer(config: Config) -> Trainer:
             rate,
             *_steered(config, rate, eval_interval, _callbacks(config, model, tables, train_data)),
         ],
-        loggers=_loggers(config),
+        loggers=[*_loggers(config), *loggers],
         progress_bar=config.loggers.progress_bar,
         run_name=config.run_name,
         save_folder=str(config.run_dir / "checkpoints"),
@@ -195,7 +203,8 @@ def _steered(
         elif isinstance(each, DurableSaver):
             assert isinstance(each.save_interval, Interval)
             intervals[SAVE_INTERVAL] = each.save_interval
-    steering = Steering(config.run_dir, rate, intervals)
+    timeout = timedelta(seconds=config.rank_timeout + _MARGIN)
+    steering = Steering(config.run_dir, rate, intervals, timeout)
     return [steering, *found, Answers(steering)]
 
 

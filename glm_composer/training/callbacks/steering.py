@@ -1,14 +1,15 @@
 """Does what `glm jobs` and signals ask of a run, on all ranks at the same batch's end.
 
-Every rank tells the others after each batch whether something was asked of it: requests lie where
-rank 0 looks, a signal may reach one rank only. That takes one reduction of two numbers over the
-processors' network, some tens of microseconds; only where something was asked is more exchanged.
+Every rank tells the others in each batch whether something was asked of it: requests lie where
+rank 0 looks, a signal may reach one rank only. That takes one reduction of two numbers, which goes
+on beside the optimizer's step; only where something was asked is more exchanged.
 """
 
 import logging
 import signal
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -55,10 +56,18 @@ class Steering(Callback):
         rate: sets the learning rate.
         intervals: by their keys in the settings; that of the checkpoints is `save_interval`, all
             others are of evaluations.
+        timeout: after which a rank that waits for the others fails.
     """
 
-    def __init__(self, run_dir: Path, rate: SetLearningRate, intervals: dict[str, Interval]):
+    def __init__(
+        self,
+        run_dir: Path,
+        rate: SetLearningRate,
+        intervals: dict[str, Interval],
+        timeout: timedelta,
+    ):
         self._run_dir, self._rate, self._intervals = run_dir, rate, intervals
+        self._timeout = timeout
         self._configured = {LR_SCALE: repr(1.0)} | {k: v.text for k, v in intervals.items()}
         self._changes: dict[str, Change] = {}
         self._later: list[Change] = []
@@ -66,6 +75,8 @@ class Steering(Callback):
         self._taken: set[str] = set()
         self._end: RunEnds | None = None
         self._group: torch.distributed.ProcessGroup | None = None
+        # What this rank knows; of all ranks when the work is done. None outside a batch.
+        self._asked: tuple[torch.Tensor, torch.distributed.Work | None] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return what has been set, as plain data."""
@@ -80,8 +91,8 @@ class Steering(Callback):
     def fit_start(self, state: State, logger: Logger) -> None:
         """Make the inbox; answer what was asked of the run while it did not go on."""
         if dist.get_world_size() > 1:
-            # Of the processors: a number on a GPU could be read only by waiting for it.
-            self._group = torch.distributed.new_group(backend="gloo")
+            # Of processors: of GPUs the number would stand in line behind the optimizer's step.
+            self._group = torch.distributed.new_group(timeout=self._timeout, backend="gloo")
         step = state.timestamp.batch.value
         _from_rank_0(lambda: open_inbox(self._run_dir))
         self._later = _from_rank_0(lambda: set_since(self._run_dir, step))
@@ -90,11 +101,24 @@ class Steering(Callback):
             self._set(request, step)
         self._report(step)
 
+    def after_train_batch(self, state: State, logger: Logger) -> None:
+        """Begin to find out whether something is asked of any rank."""
+        if self._asked is not None:
+            # With automatic micro-batches a batch that ran out of memory is repeated.
+            return
+        waiting = dist.get_global_rank() == 0 and any_waiting(self._run_dir)
+        both = torch.tensor([signals.received(), int(waiting)])
+        work = None
+        if self._group is not None:
+            largest = torch.distributed.ReduceOp.MAX
+            work = torch.distributed.all_reduce(both, largest, self._group, async_op=True)
+        self._asked = both, work
+
     def batch_end(self, state: State, logger: Logger) -> None:
-        """Find out what is asked of any rank, and prepare it."""
+        """Prepare what is asked of any rank, before anything else is done after the batch."""
         step = state.timestamp.batch.value
         self._make_changes(step)
-        number, waiting = self._everywhere(signals.received(), self._waiting())
+        number, waiting = self._everywhere()
         if waiting:
             for request in _from_rank_0(lambda: self._take(step)):
                 self._act(request, step)
@@ -117,17 +141,14 @@ class Steering(Callback):
             if change.step == step:
                 self._keep(change)
 
-    def _waiting(self) -> bool:
-        return dist.get_global_rank() == 0 and any_waiting(self._run_dir)
-
-    def _everywhere(self, number: int, waiting: bool) -> tuple[int, int]:
-        """The largest over all ranks of each of two numbers."""
-        if self._group is None:
-            return number, int(waiting)
-        both = torch.tensor([number, int(waiting)])
-        torch.distributed.all_reduce(both, torch.distributed.ReduceOp.MAX, self._group)
+    def _everywhere(self) -> tuple[int, bool]:
+        """The signal that any rank has received, or 0, and whether there are requests."""
+        assert self._asked is not None
+        (both, work), self._asked = self._asked, None
+        if work is not None:
+            work.wait()
         number, waiting = both.tolist()
-        return number, waiting
+        return number, bool(waiting)
 
     def _take(self, step: int) -> list[Request]:
         """Read the inbox of rank 0; refuse what is no request of the run's owner."""
