@@ -1,7 +1,7 @@
 """Time that looking for requests and signals adds to a step: python benchmarks/steering.py.
 
-Two ranks on this machine. A step here is three barriers, as many reductions as Composer does after
-each batch, with and without looking; both kinds alternate, and the difference is what it adds.
+Two ranks on this machine do what follows a batch, its losses' reduction, with and without looking;
+both kinds alternate, each led in by a barrier, and the difference is what looking adds.
 """
 
 import os
@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,30 +26,39 @@ def measure(run_dir: Path) -> None:
     from composer.core import Time
     from composer.utils import dist
 
+    from glm_composer.training.asked import Asked
     from glm_composer.training.callbacks.learning_rate import SetLearningRate
+    from glm_composer.training.callbacks.losses import LogLosses
     from glm_composer.training.callbacks.steering import Answers, Steering
+    from glm_composer.training.losses import NAMES
 
     torch.set_num_threads(1)
     dist.initialize_dist("cpu")
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    asked = Asked(run_dir)
     rate = SetLearningRate(optimizer, lambda state: 1.0)
-    steering = Steering(run_dir, rate, {}, timedelta(seconds=60))
+    steering = Steering(run_dir, asked, rate, {})
     answers = Answers(steering)
-    state = SimpleNamespace(timestamp=SimpleNamespace(batch=Time(1, "ba")))
-    steering.fit_start(state, None)
-    taken: dict[str, list[float]] = {"without": [], "with": []}
+    state = SimpleNamespace(
+        timestamp=SimpleNamespace(batch=Time(1, "ba")),
+        outputs={"sums": torch.ones(len(NAMES), 2, dtype=torch.float64)},
+    )
+    logger = SimpleNamespace(log_metrics=lambda metrics: None)
+    steering.fit_start(state, logger)
+    kinds = {"without": [LogLosses()], "with": [LogLosses((), asked), steering, answers]}
+    taken: dict[str, list[float]] = {name: [] for name in kinds}
     for step in range(2 * STEPS):
-        looks = step % 2 == 1
+        name = "with" if step % 2 else "without"
+        losses = kinds[name][0]
+        losses.before_train_batch(state, logger)
+        losses.after_forward(state, logger)
         dist.barrier()
         began = time.perf_counter()
-        if looks:
-            steering.after_train_batch(state, None)
-        for _ in range(3):
-            dist.barrier()
-        if looks:
-            steering.batch_end(state, None)
-            answers.batch_checkpoint(state, None)
-        taken["with" if looks else "without"].append(time.perf_counter() - began)
+        for each in kinds[name]:
+            each.batch_end(state, logger)
+        if name == "with":
+            answers.batch_checkpoint(state, logger)
+        taken[name].append(time.perf_counter() - began)
     if dist.get_global_rank() == 0:
         for name, seconds in taken.items():
             kept = sorted(seconds)[: int(0.99 * STEPS)]

@@ -84,6 +84,8 @@ _ANSWER = TypeAdapter(Answer)
 def open_inbox(run_dir: Path) -> None:
     """Make the inbox of a run that starts, for its owner alone.
 
+    What was asked of an earlier start is dropped, but for changes: they wait for this one.
+
     Raises:
         UserError: there is one of another user.
     """
@@ -92,6 +94,10 @@ def open_inbox(run_dir: Path) -> None:
     _check_owner(folder)
     folder.chmod(0o700)
     (folder / DONE).mkdir(mode=0o700, exist_ok=True)
+    late = Answer(done=False, message="dropped: the run ended before it came to this", step=0)
+    for request in read_waiting(run_dir).requests:
+        if request.kind != "set":
+            answer(run_dir, request.id, late, request)
 
 
 def send(run_dir: Path, kind: Kind, key: str | None = None, value: str | None = None) -> Request:
@@ -138,6 +144,9 @@ def read_waiting(run_dir: Path) -> Waiting:
             if request.id != place:
                 raise UserError(f"its id is not its name: {request.id}")
             found.requests.append(request)
+        except FileNotFoundError:
+            # Answered in between.
+            continue
         except UserError as error:
             found.refused[place] = str(error)
     return found
@@ -177,10 +186,13 @@ def _read(path: Path) -> Request:
 
     Raises:
         UserError: it is not, or it is no request.
+        FileNotFoundError: it is not there any more.
     """
     try:
         # A named pipe must not keep the run waiting for somebody to write to it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}") from None
     with os.fdopen(descriptor, "rb") as file:

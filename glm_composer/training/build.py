@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from glm_composer.data.randomness import mix
 from glm_composer.evaluation.table import VariantWindows
 from glm_composer.registry import callbacks, models, optimizers, schedules
 from glm_composer.runs.changes import EVAL_INTERVAL, SAVE_INTERVAL, table_interval
+from glm_composer.training.asked import Asked
 from glm_composer.training.callbacks.data_wait import LogDataWait
 from glm_composer.training.callbacks.ema import EMA
 from glm_composer.training.callbacks.learning_rate import SetLearningRate
@@ -48,8 +48,6 @@ from glm_composer.training.weights import load_into, read
 _LOG = logging.getLogger(__name__)
 # Windows over which throughput is averaged, in batches.
 _SPEED_WINDOW = 20
-# Seconds after `rank_timeout`, within which a rank that does not go on is named.
-_MARGIN = 30.0
 
 
 def build_model(config: Config, compiled: bool | None = None) -> GenomicModel:
@@ -106,6 +104,7 @@ def build_trainer(config: Config, loggers: Sequence[LoggerDestination] = ()) -> 
     restore = RestoreRandomState()
     rate = SetLearningRate(optimizer, schedules.get(config.scheduler.name)(config.scheduler))
     eval_interval = evaluating(config.eval_interval)
+    asked = Asked(config.run_dir)
     train_data = training_data(config, window)
     trainer = Trainer(
         model=model,
@@ -123,7 +122,13 @@ def build_trainer(config: Config, loggers: Sequence[LoggerDestination] = ()) -> 
         callbacks=[
             restore,
             rate,
-            *_steered(config, rate, eval_interval, _callbacks(config, model, tables, train_data)),
+            *_steered(
+                config,
+                asked,
+                rate,
+                eval_interval,
+                _callbacks(config, asked, model, tables, train_data),
+            ),
         ],
         loggers=[*_loggers(config), *loggers],
         progress_bar=config.loggers.progress_bar,
@@ -165,6 +170,7 @@ def _algorithms(config: Config) -> list[Any]:
 
 def _callbacks(
     config: Config,
+    asked: Asked,
     model: GenomicModel,
     tables: dict[str, VariantWindows],
     train_data: DataSpec,
@@ -172,7 +178,7 @@ def _callbacks(
     streams = stream_table(train_data, list(config.data.streams) or [config.data.train_split])
     stop = StopAtBadLoss(model, streams)
     found: list[Callback] = [
-        LogLosses(list(config.data.streams)),
+        LogLosses(list(config.data.streams), asked),
         LogDataWait(),
         stop,
         LRMonitor(),
@@ -193,7 +199,11 @@ def _callbacks(
 
 
 def _steered(
-    config: Config, rate: SetLearningRate, eval_interval: Interval, found: list[Callback]
+    config: Config,
+    asked: Asked,
+    rate: SetLearningRate,
+    eval_interval: Interval,
+    found: list[Callback],
 ) -> list[Callback]:
     """Callbacks between those that take requests and answer them; the last one saves."""
     intervals = {EVAL_INTERVAL: eval_interval}
@@ -203,9 +213,10 @@ def _steered(
         elif isinstance(each, DurableSaver):
             assert isinstance(each.save_interval, Interval)
             intervals[SAVE_INTERVAL] = each.save_interval
-    timeout = timedelta(seconds=config.rank_timeout + _MARGIN)
-    steering = Steering(config.run_dir, rate, intervals, timeout)
-    return [steering, *found, Answers(steering)]
+    steering = Steering(config.run_dir, asked, rate, intervals)
+    # The losses come first, and with them what is asked.
+    losses, *others = found
+    return [losses, steering, *others, Answers(steering)]
 
 
 def _has_checkpoint(config: Config) -> bool:

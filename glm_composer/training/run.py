@@ -17,6 +17,7 @@ from glm_composer.conversion.files import locked
 from glm_composer.errors import UserError
 from glm_composer.report import print_summary, write_report
 from glm_composer.runs.ranks import clear_ranks
+from glm_composer.runs.requests import open_inbox
 from glm_composer.training import signals
 from glm_composer.training.build import build_trainer
 from glm_composer.training.callbacks.ema import EMA
@@ -67,6 +68,7 @@ def _alone(config: Config) -> Iterator[None]:
             try:
                 held.enter_context(locked(config.run_dir / ".lock", shared=False, taken=taken))
                 clear_ranks(config.run_dir)
+                open_inbox(config.run_dir)
             except UserError as error:
                 refused = [str(error)]
         dist.broadcast_object_list(refused, src=0)

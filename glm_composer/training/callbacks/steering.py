@@ -1,20 +1,16 @@
 """Does what `glm jobs` and signals ask of a run, on all ranks at the same batch's end.
 
-Every rank tells the others in each batch whether something was asked of it: requests lie where
-rank 0 looks, a signal may reach one rank only. That takes one reduction of two numbers, which goes
-on beside the optimizer's step; only where something was asked is more exchanged.
+Whether something is asked of any rank is told along with the losses, at no reduction of its own.
+Only where something is, more is exchanged.
 """
 
 import logging
 import signal
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import torch
-import torch.distributed
 from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
@@ -33,11 +29,10 @@ from glm_composer.runs.requests import (
     Answer,
     Request,
     answer,
-    any_waiting,
-    open_inbox,
     read_waiting,
 )
 from glm_composer.training import signals
+from glm_composer.training.asked import Asked
 from glm_composer.training.callbacks.learning_rate import SetLearningRate
 from glm_composer.training.intervals import Interval
 
@@ -53,30 +48,23 @@ class Steering(Callback):
 
     Args:
         run_dir: the run's directory.
+        asked: knows after each batch whether something is asked of any rank.
         rate: sets the learning rate.
         intervals: by their keys in the settings; that of the checkpoints is `save_interval`, all
             others are of evaluations.
-        timeout: after which a rank that waits for the others fails.
     """
 
     def __init__(
-        self,
-        run_dir: Path,
-        rate: SetLearningRate,
-        intervals: dict[str, Interval],
-        timeout: timedelta,
+        self, run_dir: Path, asked: Asked, rate: SetLearningRate, intervals: dict[str, Interval]
     ):
-        self._run_dir, self._rate, self._intervals = run_dir, rate, intervals
-        self._timeout = timeout
+        self._run_dir, self._asked = run_dir, asked
+        self._rate, self._intervals = rate, intervals
         self._configured = {LR_SCALE: repr(1.0)} | {k: v.text for k, v in intervals.items()}
         self._changes: dict[str, Change] = {}
         self._later: list[Change] = []
         self._answers: list[tuple[Request, Answer]] = []
         self._taken: set[str] = set()
         self._end: RunEnds | None = None
-        self._group: torch.distributed.ProcessGroup | None = None
-        # What this rank knows; of all ranks when the work is done. None outside a batch.
-        self._asked: tuple[torch.Tensor, torch.distributed.Work | None] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return what has been set, as plain data."""
@@ -89,39 +77,19 @@ class Steering(Callback):
             self._keep(Change(**each))
 
     def fit_start(self, state: State, logger: Logger) -> None:
-        """Make the inbox; answer what was asked of the run while it did not go on."""
-        if dist.get_world_size() > 1:
-            # Of processors: of GPUs the number would stand in line behind the optimizer's step.
-            self._group = torch.distributed.new_group(timeout=self._timeout, backend="gloo")
+        """Find out what was set after the checkpoint."""
         step = state.timestamp.batch.value
-        _from_rank_0(lambda: open_inbox(self._run_dir))
         self._later = _from_rank_0(lambda: set_since(self._run_dir, step))
         self._make_changes(step)
-        for request in _from_rank_0(lambda: self._left_over(step)):
-            self._set(request, step)
-        self._report(step)
-
-    def after_train_batch(self, state: State, logger: Logger) -> None:
-        """Begin to find out whether something is asked of any rank."""
-        if self._asked is not None:
-            # With automatic micro-batches a batch that ran out of memory is repeated.
-            return
-        waiting = dist.get_global_rank() == 0 and any_waiting(self._run_dir)
-        both = torch.tensor([signals.received(), int(waiting)])
-        work = None
-        if self._group is not None:
-            largest = torch.distributed.ReduceOp.MAX
-            work = torch.distributed.all_reduce(both, largest, self._group, async_op=True)
-        self._asked = both, work
 
     def batch_end(self, state: State, logger: Logger) -> None:
         """Prepare what is asked of any rank, before anything else is done after the batch."""
         step = state.timestamp.batch.value
         self._make_changes(step)
-        number, waiting = self._everywhere()
-        if waiting:
+        if self._asked.waiting:
             for request in _from_rank_0(lambda: self._take(step)):
                 self._act(request, step)
+        number = self._asked.signal
         if number and self._end is None:
             self._intervals[SAVE_INTERVAL].ask()
             self._end = RunEnds("signal", signals.ending(number))
@@ -141,15 +109,6 @@ class Steering(Callback):
             if change.step == step:
                 self._keep(change)
 
-    def _everywhere(self) -> tuple[int, bool]:
-        """The signal that any rank has received, or 0, and whether there are requests."""
-        assert self._asked is not None
-        (both, work), self._asked = self._asked, None
-        if work is not None:
-            work.wait()
-        number, waiting = both.tolist()
-        return number, bool(waiting)
-
     def _take(self, step: int) -> list[Request]:
         """Read the inbox of rank 0; refuse what is no request of the run's owner."""
         found = read_waiting(self._run_dir)
@@ -160,15 +119,6 @@ class Steering(Callback):
         fresh = [request for request in found.requests if request.id not in self._taken]
         self._taken.update(request.id for request in fresh)
         return fresh
-
-    def _left_over(self, step: int) -> list[Request]:
-        """What was asked of a run that did not go on: changes are made, all else is dropped."""
-        found = self._take(step)
-        for request in found:
-            if request.kind != "set":
-                message = "dropped: the run ended before it, and has started again since"
-                self._answers.append((request, Answer(done=False, message=message, step=step)))
-        return [request for request in found if request.kind == "set"]
 
     def _act(self, request: Request, step: int) -> None:
         """Prepare what is asked, on every rank alike."""
