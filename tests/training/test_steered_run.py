@@ -17,7 +17,7 @@ from glm_composer.runs.status import Status, read_status, shown_state
 
 SCRIPT = Path(__file__).with_name("paced_train.py")
 TINY = Path(__file__).with_name("tiny.yaml")
-PATIENCE = 120.0
+PATIENCE = 400.0
 
 
 class Steered:
@@ -62,7 +62,7 @@ class Steered:
         while not reached():
             assert self.process is not None
             if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.kill()
+                self.kill()
                 raise AssertionError(self.process.communicate()[0])
             time.sleep(0.02)
 
