@@ -69,8 +69,8 @@ class Life:
 
     def begin(self) -> None:
         """Say that the run starts, on all ranks."""
-        self._journal.begin()
         self._watch.start()
+        self._journal.begin()
 
     def built(self, trainer: Trainer) -> None:
         """Say what the run goes on from."""
@@ -137,7 +137,8 @@ class Life:
         except BaseException:
             traceback.print_exc()
         if self.trainer is not None:
-            self.trainer.close()
+            # Not the trainer, which would wait for the others.
+            self.trainer.engine.close()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -151,8 +152,8 @@ def recorded(config: Config) -> Iterator[Life]:
         RunEnds: the run ended for a reason that is no bad input, in place of what was raised.
     """
     life = Life(config)
-    life.begin()
     try:
+        life.begin()
         yield life
     except BaseException as error:
         life.fail(error)
