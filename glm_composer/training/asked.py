@@ -1,11 +1,15 @@
 """What is asked of a run by signals and requests, as numbers that all ranks add up."""
 
+import time
 from pathlib import Path
 
 from composer.utils import dist
 
 from glm_composer.runs.requests import any_waiting
 from glm_composer.training import signals
+
+# Seconds between two looks at the inbox, where batches are shorter than that.
+_PAUSE = 0.05
 
 
 class Asked:
@@ -26,10 +30,13 @@ class Asked:
         self._run_dir = run_dir
         self.signal = 0
         self.waiting = False
+        self._looked = 0.0
 
     def give(self) -> list[float]:
         """Return a number for each signal and one for requests."""
-        waiting = dist.get_global_rank() == 0 and any_waiting(self._run_dir)
+        waiting, now = False, time.monotonic()
+        if dist.get_global_rank() == 0 and now - self._looked >= _PAUSE:
+            waiting, self._looked = any_waiting(self._run_dir), now
         came = signals.received()
         return [*(float(came == each) for each in signals.SIGNALS), float(waiting)]
 
