@@ -49,7 +49,8 @@ class Steered:
 
     @property
     def goes_on(self) -> bool:
-        return self.run_dir.exists() and shown_state(self.status) == "training"
+        status = read_status(self.run_dir)
+        return status is not None and shown_state(status) == "training"
 
     @property
     def status(self) -> Status:
