@@ -15,6 +15,7 @@ from glm_composer import (
     cli_config,
     cli_data,
     cli_init,
+    cli_jobs,
     cli_plugins,
     cli_sweep,
     cli_variants,
@@ -36,6 +37,7 @@ app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_plugins.app, name="plugins")
 app.add_typer(cli_init.app)
 app.add_typer(cli_sweep.app)
+app.add_typer(cli_jobs.app, name="jobs")
 
 
 @app.command()

@@ -21,18 +21,22 @@ from glm_composer.data.loaders import stream_table
 from glm_composer.data.randomness import mix
 from glm_composer.evaluation.table import VariantWindows
 from glm_composer.registry import callbacks, models, optimizers, schedules
+from glm_composer.runs.changes import EVAL_INTERVAL, SAVE_INTERVAL, table_interval
+from glm_composer.training.asked import Asked
 from glm_composer.training.callbacks.data_wait import LogDataWait
 from glm_composer.training.callbacks.ema import EMA
 from glm_composer.training.callbacks.learning_rate import SetLearningRate
 from glm_composer.training.callbacks.ledger import Ledger
 from glm_composer.training.callbacks.losses import LogLosses
 from glm_composer.training.callbacks.random_state import RestoreRandomState
+from glm_composer.training.callbacks.steering import Answers, Steering
 from glm_composer.training.callbacks.stop import StopAtBadLoss
 from glm_composer.training.callbacks.variants import Averaged, EvaluateVariants
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.data import evaluation_data, training_data
 from glm_composer.training.device import check_machine, device_type, peak
 from glm_composer.training.inputs import LATEST, check_data
+from glm_composer.training.intervals import Interval, evaluating, saving
 from glm_composer.training.losses import NAMES
 from glm_composer.training.metrics_file import MetricsFile
 from glm_composer.training.parallel import shard
@@ -98,6 +102,9 @@ def build_trainer(config: Config, loggers: Sequence[LoggerDestination] = ()) -> 
         shard(model.model, config.compile)
     optimizer = optimizers.get(config.optimizer.name)(config.optimizer, model)
     restore = RestoreRandomState()
+    rate = SetLearningRate(optimizer, schedules.get(config.scheduler.name)(config.scheduler))
+    eval_interval = evaluating(config.eval_interval)
+    asked = Asked(config.run_dir)
     train_data = training_data(config, window)
     trainer = Trainer(
         model=model,
@@ -108,14 +115,20 @@ def build_trainer(config: Config, loggers: Sequence[LoggerDestination] = ()) -> 
             metric_names=[*NAMES, "perplexity"],
             device_eval_microbatch_size=config.device_eval_batch_size,
         ),
-        eval_interval=config.eval_interval,
+        eval_interval=eval_interval,
         max_duration=config.max_duration,
         optimizers=optimizer,
         algorithms=_algorithms(config),
         callbacks=[
             restore,
-            SetLearningRate(optimizer, schedules.get(config.scheduler.name)(config.scheduler)),
-            *_callbacks(config, model, tables, train_data),
+            rate,
+            *_steered(
+                config,
+                asked,
+                rate,
+                eval_interval,
+                _callbacks(config, asked, model, tables, train_data),
+            ),
         ],
         loggers=[*_loggers(config), *loggers],
         progress_bar=config.loggers.progress_bar,
@@ -157,6 +170,7 @@ def _algorithms(config: Config) -> list[Any]:
 
 def _callbacks(
     config: Config,
+    asked: Asked,
     model: GenomicModel,
     tables: dict[str, VariantWindows],
     train_data: DataSpec,
@@ -164,7 +178,7 @@ def _callbacks(
     streams = stream_table(train_data, list(config.data.streams) or [config.data.train_split])
     stop = StopAtBadLoss(model, streams)
     found: list[Callback] = [
-        LogLosses(list(config.data.streams)),
+        LogLosses(list(config.data.streams), asked),
         LogDataWait(),
         stop,
         LRMonitor(),
@@ -184,6 +198,27 @@ def _callbacks(
     return [*found, _saver(config, stop)]
 
 
+def _steered(
+    config: Config,
+    asked: Asked,
+    rate: SetLearningRate,
+    eval_interval: Interval,
+    found: list[Callback],
+) -> list[Callback]:
+    """Callbacks between those that take requests and answer them; the last one saves."""
+    intervals = {EVAL_INTERVAL: eval_interval}
+    for each in found:
+        if isinstance(each, EvaluateVariants):
+            intervals[table_interval(each.name)] = each.interval
+        elif isinstance(each, DurableSaver):
+            assert isinstance(each.save_interval, Interval)
+            intervals[SAVE_INTERVAL] = each.save_interval
+    steering = Steering(config.run_dir, asked, rate, intervals)
+    # The losses come first, and with them what is asked.
+    losses, *others = found
+    return [losses, steering, *others, Answers(steering)]
+
+
 def _has_checkpoint(config: Config) -> bool:
     """Whether rank 0 finds one. Where there is none Composer would ask the loggers to download it.
 
@@ -201,7 +236,7 @@ def _saver(config: Config, stop: StopAtBadLoss) -> DurableSaver:
         check=stop.check_weights,
         filename="ep{epoch}-ba{batch}-rank{rank}.pt",
         latest_filename="latest-rank{rank}.pt",
-        save_interval=config.save_interval,
+        save_interval=saving(config.save_interval),
         num_checkpoints_to_keep=config.save_num_checkpoints_to_keep,
         # A crash may leave a whole checkpoint that `latest` does not lead to yet.
         overwrite=True,

@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from composer import Trainer
@@ -20,7 +20,8 @@ from torch.distributed import DistError
 
 from glm_composer.config import Config
 from glm_composer.exits import report_errors
-from glm_composer.runs.reasons import FINISHED, End, RunEnds, end_of
+from glm_composer.runs.reasons import CODES, FINISHED, End, RunEnds, end_of
+from glm_composer.runs.requests import Answer, answer, any_waiting, read_waiting
 from glm_composer.training.journal import Journal
 from glm_composer.training.peers import Peers, unanswered
 from glm_composer.training.pulse import Pulse
@@ -46,10 +47,25 @@ class Life:
     def __init__(self, config: Config):
         rank, self._ranks = dist.get_global_rank(), dist.get_world_size()
         self.pulse = Pulse()
+        self._run_dir = config.run_dir
         self.trainer: Trainer | None = None
         self._journal = Journal(config, rank, self._ranks, self.pulse)
         self._peers = Peers(config.run_dir, rank, self._ranks, config.rank_timeout)
-        self._watch = Watch(self._journal, self._peers, self.pulse)
+        self._watch = Watch(self._journal, self._peers, self.pulse, self._abort)
+
+    def _abort(self) -> End | None:
+        """The end that `glm jobs abort` asks for; rank 0 looks, the others hear of its end."""
+        if dist.get_global_rank() != 0 or not any_waiting(self._run_dir):
+            return None
+        message = f"aborted in batch {self.pulse.step + 1}, {self.pulse.phase}"
+        # What cannot be read or written now is looked at again in a second.
+        with suppress(OSError):
+            for request in read_waiting(self._run_dir).requests:
+                if request.kind == "abort":
+                    reply = Answer(done=True, message=message, step=self.pulse.step)
+                    answer(self._run_dir, request.id, reply, request)
+                    return End("aborted", message, CODES["aborted"])
+        return None
 
     def begin(self) -> None:
         """Say that the run starts, on all ranks."""

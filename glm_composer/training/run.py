@@ -18,6 +18,8 @@ from glm_composer.errors import UserError
 from glm_composer.report import print_summary, write_report
 from glm_composer.runs.folder import CHECKPOINTS
 from glm_composer.runs.ranks import clear_ranks
+from glm_composer.runs.requests import open_inbox
+from glm_composer.training import signals
 from glm_composer.training.allocator import keep_freed_memory
 from glm_composer.training.build import build_trainer
 from glm_composer.training.callbacks.ema import EMA
@@ -57,7 +59,7 @@ def train(config: Config) -> None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // dist.get_local_world_size()))
     check_resumable(config)
     check_writable(config)
-    with _alone(config), recorded(config) as life:
+    with _alone(config), signals.listening(), recorded(config) as life:
         _train(config, life)
 
 
@@ -75,6 +77,7 @@ def _alone(config: Config) -> Iterator[None]:
             try:
                 held.enter_context(locked(config.run_dir / ".lock", shared=False, taken=taken))
                 clear_ranks(config.run_dir)
+                open_inbox(config.run_dir)
                 if not any((config.run_dir / CHECKPOINTS).glob("*.pt")):
                     # Of a run that does not come to training, too.
                     write_settings(config)
@@ -92,7 +95,8 @@ def _train(config: Config, life: Life) -> None:
     if dist.get_global_rank() == 0:
         write_record(config, sum(p.numel() for p in trainer.state.model.parameters()))
     if not _is_trained(trainer):
-        trainer.fit()
+        with signals.deferred():
+            trainer.fit()
     trainer.close()
     model = cast(GenomicModel, getattr(trainer.state.model, "module", trainer.state.model))
     for ema in (each for each in trainer.state.callbacks if isinstance(each, EMA)):

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from glm_composer.runs.reasons import End
 from glm_composer.training.journal import Journal
@@ -26,10 +27,14 @@ class Watch:
         journal: where to write.
         peers: the other processes.
         pulse: what this one does.
+        abort: returns the end that somebody asks for at once; None where nobody does.
     """
 
-    def __init__(self, journal: Journal, peers: Peers, pulse: Pulse):
+    def __init__(
+        self, journal: Journal, peers: Peers, pulse: Pulse, abort: Callable[[], End | None]
+    ):
         self._journal, self._peers, self._pulse = journal, peers, pulse
+        self._abort = abort
         self._over = threading.Event()
         self._mine = threading.Lock()
         self._noticed: float | None = None
@@ -55,7 +60,8 @@ class Watch:
         while not self._over.wait(_PERIOD):
             began = time.monotonic()
             self._peers.look()
-            verdict = self._peers.verdict(self._pulse.moves, began - self._pulse.moved)
+            still = began - self._pulse.moved
+            verdict = self._abort() or self._peers.verdict(self._pulse.moves, still)
             if verdict is not None:
                 self._act(verdict, began)
             elif time.monotonic() - began < _PERIOD:
@@ -66,6 +72,8 @@ class Watch:
         self._noticed = self._noticed or now
         # Rank 0 may be writing a checkpoint still, where the others have stopped already.
         grace = self._peers.patience if verdict.state == "stopped" else _GRACE
+        if verdict.reason == "aborted":
+            grace = 0.0
         if now - self._noticed < grace or not self._mine.acquire(blocking=False):
             self._journal.beat()
             return

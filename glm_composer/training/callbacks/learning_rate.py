@@ -17,10 +17,14 @@ class SetLearningRate(Callback):
     Args:
         optimizer: freshly built; its settings are kept.
         schedule: multiplier of its learning rates.
+
+    Attributes:
+        scale: another multiplier, which may be changed while the run goes on.
     """
 
     def __init__(self, optimizer: Optimizer, schedule: Schedule):
         self._schedule = schedule
+        self.scale = 1.0
         self._settings = [
             {key: value for key, value in group.items() if key != "params"}
             for group in optimizer.param_groups
@@ -33,6 +37,6 @@ class SetLearningRate(Callback):
 
     def batch_start(self, state: State, logger: Logger) -> None:
         """Set the rate."""
-        multiplier = self._schedule(state)
+        multiplier = self._schedule(state) * self.scale
         for group, settings in zip(state.optimizers[0].param_groups, self._settings, strict=True):
             group["lr"] = settings["lr"] * multiplier

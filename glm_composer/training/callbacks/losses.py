@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from composer.core import Callback, State
@@ -10,6 +10,16 @@ from composer.loggers import Logger
 from composer.utils import dist
 
 from glm_composer.training.losses import NAMES
+
+
+class Rider(Protocol):
+    """Numbers of each rank that travel with the losses, and so cost no reduction of their own."""
+
+    def give(self) -> list[float]:
+        """Return this rank's numbers, as many on every rank."""
+
+    def take(self, sums: list[float]) -> None:
+        """Hear their sums over all ranks."""
 
 
 class LogLosses(Callback):
@@ -20,10 +30,11 @@ class LogLosses(Callback):
 
     Args:
         streams: their names.
+        rider: whose numbers to add up with those of each batch.
     """
 
-    def __init__(self, streams: Sequence[str] = ()) -> None:
-        self._streams = streams
+    def __init__(self, streams: Sequence[str] = (), rider: Rider | None = None) -> None:
+        self._streams, self._rider = streams, rider
         self._stream_sums: torch.Tensor | None = None
         self._sums: torch.Tensor | None = None
 
@@ -43,13 +54,17 @@ class LogLosses(Callback):
     def batch_end(self, state: State, logger: Logger) -> None:
         """Log one ratio over the global batch."""
         assert self._sums is not None
-        dist.all_reduce(self._sums)
-        sums, self._sums = self._sums.tolist(), None
+        along = self._rider.give() if self._rider else []
+        everything = torch.cat([self._sums.flatten(), self._sums.new_tensor(along)])
+        dist.all_reduce(everything)
+        numbers, self._sums = everything.tolist(), None
+        if self._rider:
+            self._rider.take(numbers[2 * len(NAMES) :])
         # A batch without any soft-unmasked base has no such loss; it is left out, not logged as
         # NaN.
         found = {
             f"train/{name}": entropy / weight
-            for name, (entropy, weight) in zip(NAMES, sums, strict=True)
+            for name, entropy, weight in zip(NAMES, numbers[::2], numbers[1::2], strict=False)
             if weight
         }
         if "train/loss" in found:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import polars as pl
-from composer.core import Callback, State, Time, ensure_time
+from composer.core import Callback, Event, State
 from composer.loggers import Logger
 from composer.utils import dist
 
@@ -18,6 +18,7 @@ from glm_composer.evaluation.table import VariantWindows
 from glm_composer.models.digest import weights_digest
 from glm_composer.runs.events import append_event
 from glm_composer.training.composer_model import GenomicModel
+from glm_composer.training.intervals import scoring
 from glm_composer.training.parallel import whole
 from glm_composer.training.scoring import about, moment, score_table, write_table
 
@@ -51,7 +52,7 @@ class EvaluateVariants(Callback):
     ):
         self.name, self.config, self.model, self._averaged = name, config, model, averaged
         self.variants = variants.take(variants.on(config.chroms))
-        self.interval: Time = ensure_time(config.interval, "ba")
+        self.interval = scoring(config.interval)
         self._run_dir, self.folder = run_dir, run_dir / "scores" / name
 
     def fit_start(self, state: State, logger: Logger) -> None:
@@ -63,12 +64,12 @@ class EvaluateVariants(Callback):
 
     def batch_end(self, state: State, logger: Logger) -> None:
         """Score when an interval of batches is over."""
-        if self.interval.unit == "ba" and state.timestamp.batch.value % self.interval.value == 0:
+        if self.interval(state, Event.BATCH_END):
             self._evaluate(state, logger)
 
     def epoch_end(self, state: State, logger: Logger) -> None:
         """Score when an interval of epochs is over."""
-        if self.interval.unit == "ep" and state.timestamp.epoch.value % self.interval.value == 0:
+        if self.interval(state, Event.EPOCH_END):
             self._evaluate(state, logger)
 
     def _evaluate(self, state: State, logger: Logger) -> None:
