@@ -82,6 +82,7 @@ class DurableSaver(CheckpointSaver):
         self._keep_last = keep_last
         self._kept_at = _interval(keep_interval)
         self._keep = self._ended = False
+        # On the rank that writes.
         self._last: Path | None = None
         if dist.get_global_rank() == 0:
             tidy(self._directory)
@@ -100,7 +101,8 @@ class DurableSaver(CheckpointSaver):
 
     def eval_end(self, state: State, logger: Logger) -> None:
         """After the evaluation at the end, the last checkpoint may turn out to be the best."""
-        if self._ended and self._last is not None and self._is_best(state):
+        saved = self.last_checkpoint_batch == state.timestamp.batch
+        if self._ended and saved and self._is_best(state):
             self._amend(state)
 
     def _save_if_due(self, state: State, logger: Logger, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Trains on the ranks it is started on, damages a checkpoint, and goes on: TINY.yaml OVERRIDES..."""
+"""Trains on some ranks, damages a checkpoint, and goes on: TINY.yaml OVERRIDES..."""
 
 import sys
 

@@ -60,6 +60,7 @@ def flip(file: Path) -> None:
         raw.write(bytes([byte ^ 4]))
 
 
+@pytest.mark.slow
 def test_what_is_damaged_or_old_is_named_and_the_one_before_taken(configure, caplog):
     longer = [*COMMON, "max_duration=7ba"]
     whole = fit(configure("run_name=whole", *longer))
@@ -183,10 +184,10 @@ def test_the_best_the_last_and_every_nth_are_kept_over_resumptions(configure):
     assert not {5, 10} & found - {best}
 
 
-def test_a_best_that_nobody_measures_is_refused(configure, yeast):
+def test_a_best_that_nobody_measures_is_refused(configure):
     with pytest.raises(UserError, match=r"'eval/codnig/auprc' is measured by no evaluation"):
         configure("save_best.metric=eval/codnig/auprc")
-    config = configure("save_best.metric=validation/los", "eval_interval=1ba", *COMMON[:2])
+    config = configure("save_best.metric=validation/los", *COMMON[:2], "eval_interval=1ba")
     with pytest.raises(UserError, match=r"'validation/los': not measured; there are .*ion/loss"):
         fit(config)
 
@@ -194,6 +195,7 @@ def test_a_best_that_nobody_measures_is_refused(configure, yeast):
 @pytest.mark.slow
 def test_ranks_agree_on_the_one_before_a_damaged_one(tmp_path, yeast):
     here = [f"data.path={yeast}", f"runs_dir={tmp_path}", *COMMON, "max_duration=6ba"]
+    here += ["eval_interval=4ba", "save_best.metric=validation/loss"]
     script = Path(__file__).with_name("damaged_on_ranks.py")
     done = subprocess.run(
         [Path(sys.executable).with_name("composer"), "-n", "2", script, TINY, *here],
@@ -209,7 +211,12 @@ def test_ranks_agree_on_the_one_before_a_damaged_one(tmp_path, yeast):
     assert len(losses["whole"]) == 6
     assert losses["parts"] == losses["whole"]
     assert (tmp_path / "parts/checkpoints/ep0-ba4-rank0.pt.damaged").exists()
-    assert read_manifest(tmp_path / "parts/checkpoints/ep0-ba6-rank0.pt").ranks == 2
+    # Measured when training had ended, after the last checkpoint was saved.
+    last = read_manifest(tmp_path / "parts/checkpoints/ep0-ba6-rank0.pt")
+    assert last is not None
+    assert last.ranks == 2
+    assert last.metrics == {"validation/loss": rows["parts"][-1]["validation/loss"]}
+    assert os.readlink(tmp_path / "parts/checkpoints/best-rank0.pt") == "ep0-ba6-rank0.pt"
 
 
 @pytest.mark.slow
@@ -225,7 +232,8 @@ def test_what_was_uploaded_is_gone_on_from(configure, tmp_path):
     shutil.rmtree(config.run_dir)
     shutil.copytree(away / "sent", config.run_dir)
     resumed = fit(configure("run_name=sent", *longer))
-    assert resumed == {5: whole[5], 6: whole[6]}
+    # The checkpoint carries the line of its own step.
+    assert resumed == {step: whole[step] for step in (4, 5, 6)}
 
 
 @pytest.mark.slow

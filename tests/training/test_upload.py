@@ -1,6 +1,6 @@
 """Checkpoints sent elsewhere while training goes on: whole, or reported."""
 
-import threading
+import os
 import time
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_a_bucket_takes_them_too(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    server = ThreadedMotoServer(port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
@@ -92,14 +92,12 @@ def test_what_does_not_arrive_is_reported_and_tried_again(tmp_path, monkeypatch,
     assert events(run)[1:] == [("uploaded", "ep0-ba2-rank0.pt")]
 
 
-def test_the_newest_waits_and_those_between_are_skipped(tmp_path, monkeypatch):
-    run = tmp_path / "run"
+def test_the_newest_waits_and_those_between_are_skipped(tmp_path):
+    run, pipe = tmp_path / "run", tmp_path / "away/run/config.yaml"
+    # A place that takes nothing until somebody reads.
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
     uploads = Uploads(str(tmp_path / "away"), run)
-    # A place that answers only when it is asked to.
-    let_go, write = threading.Event(), uploads._place.write
-    monkeypatch.setattr(
-        uploads._place, "write", lambda name, file: (let_go.wait(30), write(name, file))
-    )
     uploads.put(save(run, 1))
     end = time.monotonic() + 30
     while uploads._waiting is not None and time.monotonic() < end:
@@ -108,7 +106,10 @@ def test_the_newest_waits_and_those_between_are_skipped(tmp_path, monkeypatch):
     for batch in (2, 3):
         uploads.put(save(run, batch))
     assert time.monotonic() - began < 1, "training waits for an upload"
-    let_go.set()
+    with pipe.open("rb") as reader:
+        # It has opened it; the next one finds a file.
+        pipe.unlink()
+        assert reader.read() == b"seed: 1\n"
     uploads.wait()
     assert events(run) == [
         ("upload_failed", "ep0-ba2-rank0.pt"),
