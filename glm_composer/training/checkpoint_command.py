@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from glm_composer.errors import UserError
-from glm_composer.report.columns import print_columns
 from glm_composer.runs.folder import CHECKPOINTS
 from glm_composer.training.checkpoint_folder import (
     BEST,
@@ -23,7 +22,6 @@ from glm_composer.training.checkpoint_manifest import (
     write_manifest,
 )
 
-# Words, then numbers.
 _COLUMNS = ("checkpoint", "state", "kept as", "saved, UTC", "metrics", "epoch", "batch", "MB")
 
 
@@ -40,7 +38,7 @@ def print_list(run: Path) -> None:
         for name, label in ((BEST, "best"), (LATEST, "latest"))
         if (link := run / CHECKPOINTS / name).is_symlink()
     }
-    rows = []
+    rows = [_COLUMNS]
     for path in checkpoints:
         manifest = manifests.get(path)
         kept = [links[path.name]] if path.name in links else []
@@ -59,7 +57,11 @@ def print_list(run: Path) -> None:
                 f"{path.stat().st_size / 1e6:.1f}",
             )
         )
-    print_columns(_COLUMNS, rows, words=5)
+    # Not by `report.columns`: the libraries around it take a second to import.
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def print_verified(path: Path) -> bool:

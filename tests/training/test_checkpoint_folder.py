@@ -154,7 +154,7 @@ def save_in_a_fork(folder: Path, batch: int, dies_at: int) -> bool:
     return os.waitpid(process, 0)[1] == signal.SIGKILL
 
 
-@pytest.mark.parametrize("earlier", [0, 2])
+@pytest.mark.parametrize("earlier", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_kill_before_any_touch_of_a_file_leaves_a_folder_to_go_on_from(tmp_path, earlier):
     kills, seen = 0, set()
     for touch in range(1, 100):
