@@ -3,6 +3,7 @@
 import datetime
 import logging
 import pickle
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -105,8 +106,10 @@ def read_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(_HARMLESS):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError:
-        raise UserError(f"{path}: refused: it holds more than plain data") from None
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f": {named[1]}" if named else ""
+        raise UserError(f"{path}: refused: it holds more than plain data{what}") from None
     except _UNREADABLE as error:
         raise UserError(f"{path}: not a readable checkpoint ({_first_line(error)})") from None
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state"), dict):

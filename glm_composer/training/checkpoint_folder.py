@@ -135,6 +135,8 @@ def tidy(folder: Path) -> None:
         if is_interrupted(checkpoint):
             checkpoint.unlink()
     shutil.rmtree(folder / ASIDE, ignore_errors=True)
+    for path in folder.glob("*.partial"):
+        path.unlink()
     for path in folder.glob(f"*.pt{SUFFIX}"):
         if not path.with_name(path.name.removesuffix(SUFFIX)).exists():
             path.unlink()

@@ -60,11 +60,15 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         manifest: what it says.
     """
     aside = path.with_name(path.name + ".partial")
-    with aside.open("w") as file:
-        file.write(json.dumps(dataclasses.asdict(manifest), indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    try:
+        with aside.open("w") as file:
+            file.write(json.dumps(dataclasses.asdict(manifest), indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
     sync(path.parent)
 
 

@@ -7,9 +7,8 @@ what there is is read from the folder.
 """
 
 import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +20,6 @@ from composer.core import Event, State
 from composer.loggers import Logger
 from composer.utils import checkpoint, create_interval_scheduler, dist
 
-from glm_composer.conversion.files import sync
-from glm_composer.errors import UserError
 from glm_composer.runs.events import append_event
 from glm_composer.training.best import BestMetric
 from glm_composer.training.checkpoint_folder import (
@@ -42,6 +39,7 @@ from glm_composer.training.checkpoint_manifest import (
     read_manifest,
     write_manifest,
 )
+from glm_composer.training.checkpoint_write import check_readable, publish, whole
 from glm_composer.training.upload import Uploads
 
 
@@ -140,13 +138,14 @@ class DurableSaver(CheckpointSaver):
         aside = final.parent / ASIDE / final.name
         # Before saving: the checkpoint lists itself.
         self.all_saved_checkpoints_to_timestamp[str(final)] = state.timestamp
-        with _whole(final, aside):
+        with whole(final, aside):
             # Every rank takes part, one of them writes.
             written = pattern.parent / ASIDE / pattern.name
             if not checkpoint.save_checkpoint(state=state, filename=str(written)):
                 return
+            check_readable(aside, final)
             manifest = self._manifest(state, aside)
-            _publish(aside, final, manifest)
+            publish(aside, final, manifest)
             self._last = final
             link(final.parent, LATEST, final)
         with contextlib.suppress(OSError):
@@ -213,39 +212,3 @@ def _interval(interval: str | None) -> Callable[[State, Event], bool]:
     if interval is None:
         return lambda state, event: False
     return create_interval_scheduler(interval, include_end_of_training=False)
-
-
-def _publish(aside: Path, final: Path, manifest: Manifest) -> None:
-    """Give a checkpoint that was written aside its name, and after it its manifest."""
-    sync(aside)
-    write_manifest(manifest_path(aside), manifest)
-    # Of an earlier file of this name, which is replaced.
-    manifest_path(final).unlink(missing_ok=True)
-    os.replace(aside, final)
-    sync(final.parent)
-    os.replace(manifest_path(aside), manifest_path(final))
-    sync(final.parent)
-
-
-@contextlib.contextmanager
-def _whole(final: Path, aside: Path) -> Iterator[None]:
-    """Remove what was written aside if anything fails; name the file if the disk did."""
-    try:
-        yield
-    except BaseException as error:
-        aside.unlink(missing_ok=True)
-        manifest_path(aside).unlink(missing_ok=True)
-        cause = _of_the_disk(error)
-        if cause is None:
-            raise
-        raise UserError(
-            f"{final}: cannot be saved: {cause.strerror}; earlier checkpoints are whole: make "
-            "room and start the run again to go on from the latest"
-        ) from error
-
-
-def _of_the_disk(error: BaseException | None) -> OSError | None:
-    # torch.save answers a failed write with a RuntimeError about positions in the file.
-    while error is not None and not (isinstance(error, OSError) and error.errno):
-        error = error.__cause__ or error.__context__
-    return error if isinstance(error, OSError) else None

@@ -12,9 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from glm_composer.cli import app
 from glm_composer.errors import UserError
 from glm_composer.training.checkpoint_file import read_weights
 from glm_composer.training.checkpoint_folder import (
@@ -38,7 +36,7 @@ from glm_composer.training.checkpoint_manifest import (
     read_manifest,
     write_manifest,
 )
-from glm_composer.training.saver import _publish
+from glm_composer.training.checkpoint_write import publish
 
 
 def save(folder: Path, batch: int, *, manifest: bool = True, **facts) -> Path:
@@ -146,7 +144,7 @@ def save_in_a_fork(folder: Path, batch: int, dies_at: int) -> bool:
         (folder / ASIDE).mkdir(exist_ok=True)
         aside = save(folder / ASIDE, batch, manifest=False)
         final = folder / aside.name
-        _publish(aside, final, manifest_of(aside, batch))
+        publish(aside, final, manifest_of(aside, batch))
         link(folder, LATEST, final)
         (folder / ASIDE).rmdir()
         rotate(known(folder), 2, [])
@@ -211,54 +209,6 @@ def test_rotation_keeps_the_last_the_best_and_what_is_kept_for_good(
     expected |= {each.batch for each in written[-last:]} | set(bests[:1])
     left = {json.loads(path.read_text())["batch"] for path in folder.glob("*.json")}
     assert left == expected == {m.batch for m in known(folder).values()}
-
-
-def test_the_verbs(tmp_path):
-    folder = tmp_path / "run/checkpoints"
-    folder.mkdir(parents=True)
-    run = str(tmp_path / "run")
-    call = CliRunner().invoke
-    assert isinstance(call(app, ["checkpoints", "ls", run]).exception, UserError)
-    old = save(folder, 4, manifest=False)
-    kept = save(folder, 6, keep=True, metrics={"validation/loss": 1.25})
-    link(folder, LATEST, kept)
-    listed = call(app, ["checkpoints", "ls", run]).output.splitlines()
-    assert [line.split()[0] for line in listed] == ["checkpoint", old.name, kept.name]
-    assert "incomplete: it has no manifest" in listed[1]
-    assert listed[2].split()[1:5] == ["complete", "latest,", "for", "good"]
-    assert "validation/loss 1.25" in listed[2]
-    assert call(app, ["checkpoints", "verify", run]).exit_code == 1
-    assert call(app, ["checkpoints", "verify", str(kept)]).exit_code == 0
-    accepted = call(app, ["checkpoints", "accept", run])
-    assert accepted.output == f"accepted: {old}\n"
-    assert call(app, ["checkpoints", "verify", run]).exit_code == 0
-    flip(kept, kept.stat().st_size // 2)
-    verified = call(app, ["checkpoints", "verify", run])
-    assert verified.exit_code == 1
-    assert verified.output.splitlines()[-1].startswith(f"{kept}: damaged: its sha256")
-
-
-class Intruder:
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
-def test_what_runs_code_or_is_damaged_is_not_accepted(tmp_path):
-    folder = tmp_path / "run/checkpoints"
-    folder.mkdir(parents=True)
-    file, mark = folder / "ep0-ba1-rank0.pt", tmp_path / "mark"
-    torch.save({"state": {"model": {}}, "extra": Intruder(mark)}, file)
-    answer = CliRunner().invoke(app, ["checkpoints", "accept", str(folder.parent)])
-    assert "holds more than plain data" in str(answer.exception)
-    file = save(folder, 1, manifest=False)
-    flip(file, file.read_bytes().index(torch.ones(300).numpy().tobytes()) + 3)
-    answer = CliRunner().invoke(app, ["checkpoints", "accept", str(folder.parent)])
-    assert "damaged: the checksum of its part" in str(answer.exception)
-    assert not mark.exists()
-    assert not manifest_path(file).exists()
 
 
 def test_a_manifest_says_what_it_was_given(tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from composer.core import Callback
 from composer.utils.checkpoint import safe_torch_load
 
 from glm_composer.config import Config
@@ -123,7 +124,9 @@ def test_no_checkpoint_runs_code(configure, tmp_path):
         lambda: load_model(config.run_dir),
     ]
     for use in everywhere:
-        with pytest.raises(UserError, match=r"ba2-rank0\.pt: refused: .* more than plain data"):
+        with pytest.raises(
+            UserError, match=r"ba2-rank0\.pt: refused: .* more than plain data: \w"
+        ):
             use()
     assert not mark.exists()
     # The negative control: what Composer would have done.
@@ -142,6 +145,23 @@ def test_no_checkpoint_runs_code(configure, tmp_path):
         trainer.state.load_state_dict(content["state"], trainer.logger)
     assert mark.exists()
     trainer.close()
+
+
+class Careless(Callback):
+    """Keeps in checkpoints what cannot be read again."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"path": Path("somewhere")}
+
+
+def test_what_could_not_be_read_again_is_not_saved(configure):
+    config = configure(*COMMON[:1], "save_interval=1ba", "max_duration=1ba")
+    trainer = build_trainer(config)
+    trainer.state.callbacks.append(Careless())
+    with pytest.raises(UserError, match=r"ba1-rank0\.pt: cannot be saved: .* data: pathlib\."):
+        trainer.fit()
+    trainer.close()
+    assert not list((config.run_dir / "checkpoints").rglob("*.pt*"))
 
 
 @pytest.mark.slow
