@@ -1,6 +1,6 @@
 """`CHECKPOINT.pt.json`: what a checkpoint's file must be. Written last, so it says "complete".
 
-Neither torch nor Composer is imported here: listing checkpoints must not take seconds.
+Nothing heavy is imported here: listing checkpoints must not take seconds.
 """
 
 import dataclasses
@@ -10,9 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from glm_composer.conversion.files import sync
 from glm_composer.errors import UserError
-from glm_composer.settings import structure
 
 FORMAT = 1
 SUFFIX = ".json"
@@ -59,6 +57,8 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         path: of the manifest itself.
         manifest: what it says.
     """
+    from glm_composer.conversion.files import sync
+
     aside = path.with_name(path.name + ".partial")
     try:
         with aside.open("w") as file:
@@ -87,7 +87,20 @@ def read_manifest(checkpoint: Path) -> Manifest | None:
         raise UserError(f"{path}: cannot be read: {error}") from None
     if isinstance(raw, dict) and raw.get("format") not in (None, FORMAT):
         raise UserError(f"{path}: format {raw['format']}; this version reads {FORMAT}")
-    return structure(Manifest, raw, str(path))
+    try:
+        manifest = Manifest(**raw)
+        texts, numbers = (manifest.sha256, manifest.saved), manifest.metrics.values()
+        right = (
+            all(isinstance(each, str) for each in texts)
+            and all(isinstance(each, int | float) for each in numbers)
+            and all(type(each) is int for each in (manifest.bytes, manifest.epoch, manifest.batch))
+            and isinstance(manifest.keep, bool)
+        )
+    except (TypeError, AttributeError):
+        right = False
+    if not right:
+        raise UserError(f"{path}: not the manifest of a checkpoint")
+    return manifest
 
 
 def digest(file: Path) -> str:
