@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from glm_composer import (
+    cli_checkpoints,
     cli_config,
     cli_data,
     cli_init,
@@ -38,6 +39,7 @@ app.add_typer(cli_plugins.app, name="plugins")
 app.add_typer(cli_init.app)
 app.add_typer(cli_sweep.app)
 app.add_typer(cli_jobs.app, name="jobs")
+app.add_typer(cli_checkpoints.app, name="checkpoints")
 
 
 @app.command()

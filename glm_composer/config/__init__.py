@@ -6,7 +6,7 @@ heavy is imported or done.
 
 from glm_composer.config.data import DataConfig, StreamConfig
 from glm_composer.config.evaluation import EvaluationConfig, VariantTableConfig
-from glm_composer.config.run import Config, EMAConfig, LoggersConfig
+from glm_composer.config.run import Config, EMAConfig, LoggersConfig, SaveBestConfig
 
 __all__ = [
     "Config",
@@ -14,6 +14,7 @@ __all__ = [
     "EMAConfig",
     "EvaluationConfig",
     "LoggersConfig",
+    "SaveBestConfig",
     "StreamConfig",
     "VariantTableConfig",
 ]

@@ -29,6 +29,20 @@ class EMAConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SaveBestConfig:
+    """The best checkpoint so far: saved right after an evaluation, and kept until a better comes.
+
+    Attributes:
+        metric: name of an evaluation's metric as in `metrics.jsonl`, like `validation/loss` or
+            `eval/TABLE/auprc`; null for no best.
+        direction: `minimize` or `maximize` it.
+    """
+
+    metric: NonEmpty | None = None
+    direction: Literal["minimize", "maximize"] = "minimize"
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoggersConfig:
     """Where metrics go; `metrics.jsonl` in the run directory is always written.
 
@@ -72,7 +86,12 @@ class Config:
         gradient_clipping: largest norm of the gradient; null for no clipping.
         save_interval: how often to save a checkpoint; one is saved at the end in any case.
         save_num_checkpoints_to_keep: the last so many are kept.
-        autoresume: go on from the run's latest checkpoint, if there is one.
+        save_keep_interval: checkpoints at this interval are saved as well, and kept for good;
+            null for none.
+        save_best: the best by a metric is saved as well, and kept.
+        save_upload: where to send each checkpoint as well, below `RUN_NAME/`, as `s3://` or an
+            address of fsspec's; null for nowhere. What does not arrive does not end the run.
+        autoresume: go on from the run's newest whole checkpoint, if there is one.
         force_resume: go on also where the data, the seed, the global batch or the objective have
             changed since; the position in the epoch is kept, counted in windows.
         rank_timeout: seconds that ranks wait for one that does not go on before they give the run
@@ -105,6 +124,9 @@ class Config:
     gradient_clipping: PositiveFloat | None = 1.0
     save_interval: Interval = "1ep"
     save_num_checkpoints_to_keep: PositiveInt = 3
+    save_keep_interval: Interval | None = None
+    save_best: SaveBestConfig = field(default_factory=SaveBestConfig)
+    save_upload: NonEmpty | None = None
     autoresume: bool = True
     force_resume: bool = False
     rank_timeout: PositiveFloat = 300.0
@@ -169,6 +191,7 @@ class Config:
                 )
         self._check_direction()
         self._check_scores()
+        self._check_best()
 
     def _check_direction(self) -> None:
         """Check that what is asked of the model is what it can know without having seen it."""
@@ -197,3 +220,13 @@ class Config:
                     scores.get(score)(getattr(self.model, "causal", False))
                 except UserError as error:
                     raise ValueError(f"evaluation.tables.{name}.scores: {error}") from None
+
+    def _check_best(self) -> None:
+        """Check that the metric of the best checkpoint is one of an evaluation."""
+        metric = self.save_best.metric
+        groups = [self.data.eval_split, *(f"eval/{name}" for name in self.evaluation.tables)]
+        if metric is not None and not any(metric.startswith(f"{each}/") for each in groups):
+            listed = ", ".join(f"{each}/..." for each in groups)
+            raise ValueError(
+                f"save_best.metric '{metric}' is measured by no evaluation; there are {listed}"
+            )

@@ -23,6 +23,7 @@ from glm_composer.evaluation.table import VariantWindows
 from glm_composer.registry import callbacks, models, optimizers, schedules
 from glm_composer.runs.changes import EVAL_INTERVAL, SAVE_INTERVAL, table_interval
 from glm_composer.training.asked import Asked
+from glm_composer.training.best import BestMetric
 from glm_composer.training.callbacks.data_wait import LogDataWait
 from glm_composer.training.callbacks.ema import EMA
 from glm_composer.training.callbacks.learning_rate import SetLearningRate
@@ -35,14 +36,16 @@ from glm_composer.training.callbacks.variants import Averaged, EvaluateVariants
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.data import evaluation_data, training_data
 from glm_composer.training.device import check_machine, device_type, peak
-from glm_composer.training.inputs import LATEST, check_data
+from glm_composer.training.inputs import check_data
 from glm_composer.training.intervals import Interval, evaluating, saving
 from glm_composer.training.losses import NAMES
 from glm_composer.training.metrics_file import MetricsFile
 from glm_composer.training.parallel import shard
+from glm_composer.training.resume import PlainTrainer, find_resumable
 from glm_composer.training.saver import DurableSaver
 from glm_composer.training.schedules import check_units
 from glm_composer.training.tables import load_tables
+from glm_composer.training.upload import Uploads
 from glm_composer.training.weights import load_into, read
 
 _LOG = logging.getLogger(__name__)
@@ -89,13 +92,13 @@ def build_trainer(config: Config, loggers: Sequence[LoggerDestination] = ()) -> 
     window = check_data(config)
     check_units(config.scheduler, config.max_duration)
     check_machine(config)
+    checkpoint = find_resumable(config)
     tables = load_tables(config, window)
     # Every rank must draw the same initial weights.
     torch.manual_seed(config.seed)
     sharded = config.parallelism == "fsdp2" and ranks > 1
     model = build_model(config, compiled=config.compile and not sharded)
-    resumes = config.autoresume and _has_checkpoint(config)
-    if config.init_from and not resumes:
+    if config.init_from and checkpoint is None:
         load_into(model.model, config.model, read(Path(config.init_from)))
         _LOG.info("weights: from %s", config.init_from)
     if sharded:
@@ -106,7 +109,8 @@ def build_trainer(config: Config, loggers: Sequence[LoggerDestination] = ()) -> 
     eval_interval = evaluating(config.eval_interval)
     asked = Asked(config.run_dir)
     train_data = training_data(config, window)
-    trainer = Trainer(
+    best = BestMetric(config.save_best) if config.save_best.metric else None
+    trainer = PlainTrainer(
         model=model,
         train_dataloader=train_data,
         eval_dataloader=Evaluator(
@@ -127,14 +131,15 @@ def build_trainer(config: Config, loggers: Sequence[LoggerDestination] = ()) -> 
                 asked,
                 rate,
                 eval_interval,
-                _callbacks(config, asked, model, tables, train_data),
+                _callbacks(config, asked, model, tables, train_data, best),
             ),
         ],
-        loggers=[*_loggers(config), *loggers],
+        loggers=[*_loggers(config, best), *loggers],
         progress_bar=config.loggers.progress_bar,
         run_name=config.run_name,
         save_folder=str(config.run_dir / "checkpoints"),
-        autoresume=resumes,
+        # Not Composer's autoresume, which takes whatever `latest` leads to.
+        load_path=None if checkpoint is None else str(checkpoint),
         device=device_type(),
         # Composer knows no autocast on a CPU; the model has its own.
         precision="amp_bf16" if _autocasts(config) else "fp32",
@@ -174,6 +179,7 @@ def _callbacks(
     model: GenomicModel,
     tables: dict[str, VariantWindows],
     train_data: DataSpec,
+    best: BestMetric | None,
 ) -> list[Callback]:
     streams = stream_table(train_data, list(config.data.streams) or [config.data.train_split])
     stop = StopAtBadLoss(model, streams)
@@ -195,7 +201,7 @@ def _callbacks(
     if config.ledger:
         found.append(Ledger(config, streams))
     found += [callbacks.get(each.name)(each, config) for each in config.callbacks.values()]
-    return [*found, _saver(config, stop)]
+    return [*found, _saver(config, stop, best)]
 
 
 def _steered(
@@ -219,32 +225,22 @@ def _steered(
     return [losses, steering, *others, Answers(steering)]
 
 
-def _has_checkpoint(config: Config) -> bool:
-    """Whether rank 0 finds one. Where there is none Composer would ask the loggers to download it.
-
-    Weights & Biases, asked before its start, fails.
-    """
-    found = [(config.run_dir / "checkpoints" / LATEST).exists()]
-    dist.broadcast_object_list(found, src=0)
-    return found[0]
-
-
-def _saver(config: Config, stop: StopAtBadLoss) -> DurableSaver:
-    folder = config.run_dir / "checkpoints"
+def _saver(config: Config, stop: StopAtBadLoss, best: BestMetric | None) -> DurableSaver:
     return DurableSaver(
-        folder=str(folder),
+        folder=str(config.run_dir / "checkpoints"),
         check=stop.check_weights,
-        filename="ep{epoch}-ba{batch}-rank{rank}.pt",
-        latest_filename="latest-rank{rank}.pt",
         save_interval=saving(config.save_interval),
-        num_checkpoints_to_keep=config.save_num_checkpoints_to_keep,
-        # A crash may leave a whole checkpoint that `latest` does not lead to yet.
-        overwrite=True,
+        keep_last=config.save_num_checkpoints_to_keep,
+        keep_interval=config.save_keep_interval,
+        best=best,
+        uploads=Uploads(config.save_upload, config.run_dir) if config.save_upload else None,
     )
 
 
-def _loggers(config: Config) -> list[LoggerDestination]:
+def _loggers(config: Config, best: BestMetric | None) -> list[LoggerDestination]:
     wanted: list[LoggerDestination] = [MetricsFile(config.run_dir / "metrics.jsonl")]
+    if best is not None:
+        wanted.append(best)
     if config.loggers.tensorboard:
         wanted.append(TensorboardLogger(log_dir=str(config.run_dir / "tensorboard")))
     if config.loggers.wandb:

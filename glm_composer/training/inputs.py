@@ -9,9 +9,9 @@ from glm_composer.data.columns import check_split
 from glm_composer.data.remote import Remote
 from glm_composer.data.shards import Shards
 from glm_composer.errors import UserError
+from glm_composer.training.checkpoint_folder import LATEST, list_checkpoints
 
 CONFIG_FILE = "config.yaml"
-LATEST = "latest-rank0.pt"
 # By it a GPN checkpoint directory is told from a run's.
 GPN_CONFIG = "config.json"
 
@@ -98,7 +98,7 @@ def check_init(config: Config) -> None:
     Raises:
         UserError: they are not.
     """
-    if config.init_from and not (config.run_dir / "checkpoints" / LATEST).exists():
+    if config.init_from and not list_checkpoints(config.run_dir / "checkpoints"):
         find_weights(Path(config.init_from))
 
 

@@ -11,10 +11,10 @@ from glm_composer.config import Config
 from glm_composer.errors import UserError
 from glm_composer.runs.folder import CHANGES, CONFIG, DATA, ENVIRONMENT, write_whole
 from glm_composer.settings import dump
-from glm_composer.training.checkpoint_file import read_weights
+from glm_composer.training.checkpoint_folder import list_checkpoints
 from glm_composer.training.data_record import data_record
 from glm_composer.training.environment import changes, environment
-from glm_composer.training.inputs import LATEST, check_data
+from glm_composer.training.inputs import check_data
 
 
 def write_record(config: Config, parameters: int) -> None:
@@ -65,22 +65,14 @@ def check_resumable(config: Config) -> None:
     """Check that what the run's directory may hold already can be gone on from.
 
     Raises:
-        UserError: it holds checkpoints of a model with other settings, damaged ones, or ones that
-            do more than hold data; or resuming is off.
+        UserError: it holds checkpoints of a model with other settings, or resuming is off.
     """
-    checkpoints = config.run_dir / "checkpoints"
-    if not any(checkpoints.glob("*.pt")):
+    if not list_checkpoints(config.run_dir / "checkpoints"):
         return
     if not config.autoresume:
         raise UserError(
             f"{config.run_dir}: holds checkpoints of an earlier run; choose another run_name, "
             f"remove the directory, or set autoresume=true to go on from them"
-        )
-    latest = checkpoints / LATEST
-    if not latest.exists():
-        raise UserError(
-            f"{latest}: missing or leads nowhere, though there are checkpoints beside it; link it "
-            "to the one to go on from, or remove the run's directory to start afresh"
         )
     record = _settings_before(config.run_dir / CONFIG)
     before, after = record["model"], yaml.safe_load(dump(config))["model"]
@@ -98,8 +90,6 @@ def check_resumable(config: Config) -> None:
             f"{config.run_dir}: holds checkpoints of another optimizer: optimizer.name was "
             f"{optimizer}, now {config.optimizer.name}; choose another run_name or remove it"
         )
-    # Composer's loader runs whatever code a file brings along; nothing may reach it unread.
-    read_weights(latest.resolve(), averaged=False)
 
 
 def _settings_before(file: Path) -> dict[str, Any]:

@@ -85,6 +85,6 @@ def test_what_is_bad_on_one_rank_ends_all_of_them(tmp_path, yeast):
     assert "Traceback" not in done.stderr
     assert "error: loss is nan at batch 4, sample ids of rank 1: train " in done.stderr
     saved = tmp_path / "tiny/checkpoints"
-    assert [path.name for path in saved.glob("ep*")] == ["ep0-ba2-rank0.pt"]
+    assert [path.name for path in saved.glob("ep*.pt")] == ["ep0-ba2-rank0.pt"]
     weights = read_weights(saved / "ep0-ba2-rank0.pt")
     assert all(tensor.isfinite().all() for tensor in weights.values())

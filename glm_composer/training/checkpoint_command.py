@@ -1,0 +1,113 @@
+"""What the verbs of `glm checkpoints` do; torch is imported by `accept` alone."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from glm_composer.errors import UserError
+from glm_composer.runs.folder import CHECKPOINTS
+from glm_composer.training.checkpoint_folder import (
+    BEST,
+    LATEST,
+    is_interrupted,
+    known,
+    list_checkpoints,
+    place_of,
+)
+from glm_composer.training.checkpoint_manifest import (
+    Manifest,
+    defect,
+    digest,
+    manifest_path,
+    write_manifest,
+)
+
+_COLUMNS = ("checkpoint", "state", "kept as", "saved, UTC", "metrics", "epoch", "batch", "MB")
+
+
+def print_list(run: Path) -> None:
+    """Print a run's checkpoints from the first to the last, without reading them through.
+
+    Raises:
+        UserError: there are none.
+    """
+    checkpoints = _checkpoints(run)
+    manifests = known(run / CHECKPOINTS)
+    links = {
+        os.readlink(link): label
+        for name, label in ((BEST, "best"), (LATEST, "latest"))
+        if (link := run / CHECKPOINTS / name).is_symlink()
+    }
+    rows = [_COLUMNS]
+    for path in checkpoints:
+        manifest = manifests.get(path)
+        kept = [links[path.name]] if path.name in links else []
+        kept += ["for good"] if manifest and manifest.keep else []
+        batch, epoch = place_of(path) or (0, 0)
+        metrics = manifest.metrics.items() if manifest else ()
+        rows.append(
+            (
+                path.name,
+                defect(path, thorough=False) or "complete",
+                ", ".join(kept),
+                manifest.saved.partition("+")[0] if manifest else "",
+                ", ".join(f"{name} {value:.6g}" for name, value in metrics),
+                str(epoch),
+                str(batch),
+                f"{path.stat().st_size / 1e6:.1f}",
+            )
+        )
+    # Not by `report.columns`: the libraries around it take a second to import.
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def print_verified(path: Path) -> bool:
+    """Read a run's checkpoints, or one, through; print what each is. Return whether all are whole.
+
+    Raises:
+        UserError: there are none.
+    """
+    whole = True
+    for checkpoint in [path.resolve()] if path.is_file() else _checkpoints(path):
+        wrong = defect(checkpoint)
+        whole = whole and wrong is None
+        print(f"{checkpoint}: {wrong or 'whole'}")
+    return whole
+
+
+def accept(run: Path) -> list[Path]:
+    """Write the manifests of checkpoints without; return these checkpoints.
+
+    Raises:
+        UserError: there are no checkpoints, or one is damaged or holds more than plain data.
+    """
+    from glm_composer.training.checkpoint_file import check_bytes, read_checkpoint
+
+    accepted = []
+    for checkpoint in _checkpoints(run):
+        if manifest_path(checkpoint).exists() or is_interrupted(checkpoint):
+            continue
+        check_bytes(checkpoint)
+        read_checkpoint(checkpoint, mapped=True)
+        batch, epoch = place_of(checkpoint) or (0, 0)
+        status = checkpoint.stat()
+        manifest = Manifest(
+            bytes=status.st_size,
+            sha256=digest(checkpoint),
+            epoch=epoch,
+            batch=batch,
+            saved=datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds"),
+        )
+        write_manifest(manifest_path(checkpoint), manifest)
+        accepted.append(checkpoint)
+    return accepted
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    found = list_checkpoints(run / CHECKPOINTS)
+    if not found:
+        raise UserError(f"{run}: no checkpoints in {run / CHECKPOINTS}; is it a run's directory?")
+    return found
