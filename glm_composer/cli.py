@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from glm_composer import cli_data, cli_variants
+from glm_composer import cli_data, cli_runs, cli_variants
 from glm_composer.cli_options import File, Overrides, Quiet
 from glm_composer.errors import UserError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Look at configurations.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_runs.app, name="runs")
 
 
 @app.command()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from glm_composer.columns import print_columns
 from glm_composer.errors import UserError
-from glm_composer.report.columns import print_columns
 from glm_composer.report.document import replace_text
 from glm_composer.report.numbers import number, with_error
 from glm_composer.report.record import Run, read_run

@@ -1,0 +1,170 @@
+"""`glm runs ls`: a line a run, as wide as the terminal; or all that is known, as JSON."""
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+
+from glm_composer.columns import print_columns
+from glm_composer.runs.filters import Value
+from glm_composer.runs.index import Index, facts_of_all, keys
+from glm_composer.runs.query import AGE, NAME, STATE, TAG, Runs, find
+
+_HEADERS = {NAME: "run", "progress": "done", "model.name": "model", "parameters": "size"}
+_FIRST = (NAME, STATE, "reason", "step", "progress", AGE, "model.name", "parameters")
+# Of metrics nobody asked for, more would not fit beside the rest.
+_METRICS = 3
+_GAP = 2
+_WORDS = (NAME, STATE, "model.name", TAG)
+
+
+def print_runs(
+    index: Index,
+    columns: str | None,
+    where: str | None,
+    sort: str,
+    *,
+    reverse: bool,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Print runs.
+
+    Args:
+        index: of `open_index`.
+        columns: keys joined by commas, after a `+` in addition to those usually shown; None for
+            the latter.
+        where: an expression of `filters`.
+        sort: a key, largest first.
+        reverse: smallest first.
+        limit: print no more than so many.
+        as_json: print a list of objects instead, of everything known unless columns are given.
+
+    Raises:
+        UserError: as `find`.
+    """
+    more = [key.strip() for key in (columns or "").removeprefix("+").split(",") if key.strip()]
+    usual = columns is None or columns.startswith("+")
+    metrics = _candidates(keys(index)) if usual else []
+    available = {NAME, STATE, AGE, *keys(index)}
+    first = [key for key in (*_FIRST, TAG, "damaged") if key in available] if usual else []
+    runs = find(index, [*first, *more, *metrics], where, sort, reverse=reverse)
+    runs = dict(list(runs.items())[:limit])
+    if as_json:
+        print(json.dumps(_objects(index, runs, more if columns else None), indent=1))
+        return
+    shown = [key for key in first if key not in ("reason", "damaged") and _has(runs, key)]
+    shown += [key for key in more if key not in shown]
+    if usual:
+        shown = _fitting(runs, shown, [key for key in _varying(runs, metrics) if key not in shown])
+    print_table(runs, shown)
+    for name, values in runs.items():
+        if "damaged" in values and usual:
+            print(f"{name}: {values['damaged']}", file=sys.stderr)
+
+
+def print_table(runs: Runs, shown: Sequence[str]) -> None:
+    """Print values of runs under their keys, words to the left and numbers to the right."""
+    left = [key for key in shown if key in _WORDS]
+    columns = [*left, *(key for key in shown if key not in left)]
+    header = [_HEADERS.get(key, key) for key in columns]
+    rows = [[cell(key, values) for key in columns] for values in runs.values()]
+    print_columns(header, rows, words=len(left))
+
+
+def cell(key: str, values: dict[str, Value]) -> str:
+    """Return a run's value under a key as a table shows it."""
+    value = values.get(key)
+    if value is None:
+        return "-"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if key == STATE and "reason" in values and value in ("failed", "stopped"):
+        return f"{value}: {values['reason']}"
+    if key == AGE:
+        return _age(float(value))
+    if key == "progress":
+        # Not rounded up: 100% is the end.
+        return f"{math.floor(100 * float(value))}%"
+    if key == "parameters":
+        return _short(float(value))
+    if key == "step":
+        return f"{value:,}"
+    return _figure(value) if isinstance(value, float) else str(value)
+
+
+def _candidates(known: Sequence[str]) -> list[str]:
+    """Metrics worth a column: variant effects first, then held-out and training loss."""
+    ranked = [key for key in known if key.startswith("eval/") and key.endswith("/auprc")]
+    ranked = [key for key in ranked if key.count("/") == 2]
+    losses = [key for key in known if key.endswith("/loss") and not key.startswith("final/")]
+    return [*ranked, *sorted(losses, key=lambda key: key.startswith("train/"))]
+
+
+def _varying(runs: Runs, metrics: Sequence[str]) -> list[str]:
+    """Metrics in which runs differ; of a single run all that it has."""
+    found = []
+    for metric in metrics:
+        values = {values[metric] for values in runs.values() if metric in values}
+        if len(values) > 1 or (values and len(runs) == 1):
+            found.append(metric)
+    return found[:_METRICS]
+
+
+def _fitting(runs: Runs, shown: list[str], metrics: list[str]) -> list[str]:
+    """Columns with as many of the metrics as fit into the terminal; all if there is none."""
+    if not sys.stdout.isatty():
+        return [*shown, *metrics]
+    room = shutil.get_terminal_size().columns - sum(_width(runs, key) for key in shown)
+    for metric in metrics:
+        room -= _width(runs, metric)
+        if room < 0:
+            break
+        shown = [*shown, metric]
+    return shown
+
+
+def _width(runs: Runs, key: str) -> int:
+    cells = [len(cell(key, values)) for values in runs.values()]
+    return max([len(_HEADERS.get(key, key)), *cells]) + _GAP
+
+
+def _has(runs: Runs, key: str) -> bool:
+    return key == NAME or any(key in values for values in runs.values())
+
+
+def _objects(index: Index, runs: Runs, columns: list[str] | None) -> list[dict[str, Value]]:
+    if columns is not None:
+        return [{NAME: name, **values} for name, values in runs.items()]
+    everything = facts_of_all(index)
+    return [
+        {
+            NAME: name,
+            **everything[name],
+            **{key: values[key] for key in (STATE, TAG, AGE) if key in values},
+        }
+        for name, values in runs.items()
+    ]
+
+
+def _age(days: float) -> str:
+    seconds = max(0.0, days * 86_400)
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        # Two of a unit say more than one of the next: 36h, not 1d.
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def _short(count: float) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:.0f}"
+
+
+def _figure(value: float) -> str:
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.4f}"
+    return f"{value:.3g}"
