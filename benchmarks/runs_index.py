@@ -1,4 +1,4 @@
-"""How long `glm runs ls` takes over ten thousand runs, and its index to be made: make bench-runs."""
+"""How long `glm runs ls` takes over ten thousand runs, and the index to be made."""
 
 import copy
 import json
@@ -55,7 +55,7 @@ def glm(*arguments: str) -> None:
 
 
 def make_runs(parent: Path, count: int) -> None:
-    """Write directories of runs as training leaves them: settings of shipped files, made-up metrics."""
+    """Write runs as training leaves them: settings of shipped files, made-up metrics."""
     rng = np.random.default_rng(0)
     files = [REPOSITORY / "yamls/quickstart.yaml", REPOSITORY / "yamls/gpn_promoter.yaml"]
     configs = [dump(load(Config, file)) for file in files]

@@ -29,6 +29,7 @@ config_app = typer.Typer(help="Look at configurations.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_runs.app, name="runs")
+app.command()(cli_runs.rerun)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from glm_composer.columns import print_columns
 from glm_composer.runs.filters import Value
 from glm_composer.runs.index import Index, facts_of_all, keys
-from glm_composer.runs.query import AGE, NAME, STATE, TAG, Runs, find
+from glm_composer.runs.query import AGE, NAME, STATE, TAG, Runs, check_keys, find
 
 _HEADERS = {NAME: "run", "progress": "done", "model.name": "model", "parameters": "size"}
 _FIRST = (NAME, STATE, "reason", "step", "progress", AGE, "model.name", "parameters")
@@ -46,9 +46,9 @@ def print_runs(
     """
     more = [key.strip() for key in (columns or "").removeprefix("+").split(",") if key.strip()]
     usual = columns is None or columns.startswith("+")
+    check_keys(index, "--columns", more)
     metrics = _candidates(keys(index)) if usual else []
-    available = {NAME, STATE, AGE, *keys(index)}
-    first = [key for key in (*_FIRST, TAG, "damaged") if key in available] if usual else []
+    first = [*_FIRST, TAG, "damaged"] if usual else []
     runs = find(index, [*first, *more, *metrics], where, sort, reverse=reverse)
     runs = dict(list(runs.items())[:limit])
     if as_json:
@@ -96,18 +96,19 @@ def cell(key: str, values: dict[str, Value]) -> str:
 
 def _candidates(known: Sequence[str]) -> list[str]:
     """Metrics worth a column: variant effects first, then held-out and training loss."""
-    ranked = [key for key in known if key.startswith("eval/") and key.endswith("/auprc")]
-    ranked = [key for key in ranked if key.count("/") == 2]
+    effects = [key for key in known if key.startswith("eval/") and key.endswith("/auprc")]
+    # Of a table's other scores there is one more level.
+    effects = [key for key in effects if key.count("/") == 2]
     losses = [key for key in known if key.endswith("/loss") and not key.startswith("final/")]
-    return [*ranked, *sorted(losses, key=lambda key: key.startswith("train/"))]
+    return [*effects, *sorted(losses, key=lambda key: key.startswith("train/"))]
 
 
 def _varying(runs: Runs, metrics: Sequence[str]) -> list[str]:
-    """Metrics in which runs differ; of a single run all that it has."""
+    """Metrics in which runs differ, or which only some have; of a single run all that it has."""
     found = []
     for metric in metrics:
-        values = {values[metric] for values in runs.values() if metric in values}
-        if len(values) > 1 or (values and len(runs) == 1):
+        values = {values.get(metric) for values in runs.values()}
+        if len(values) > 1 or (len(runs) == 1 and None not in values):
             found.append(metric)
     return found[:_METRICS]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from glm_composer.errors import UserError
 from glm_composer.runs import filters
 from glm_composer.runs.filters import Expression, Value
-from glm_composer.runs.index import Index, column, facts_of, keys, names
+from glm_composer.runs.index import Index, columns, facts_of, keys, names
 from glm_composer.runs.status import ENDED, STATES, Status, shown_state
 
 NAME, STATE, TAG, AGE, STARTED = "name", "state", "tag", "age", "started"
@@ -40,30 +40,41 @@ def find(
         reverse: turn that order around; runs without a value come last either way.
 
     Raises:
-        UserError: the expression is none, or a key of no run.
+        UserError: the expression is none, or it or `sort` has a key of no run.
     """
     expression = None if where is None else filters.parse(where)
-    _check_keys(index, wanted, sort, where, expression)
+    if sort != STARTED:
+        check_keys(index, "--sort", [sort])
+    if where is not None and expression is not None:
+        _check_asked(index, where, expression)
     asked = [] if expression is None else [c.key for c in filters.comparisons(expression)]
-    columns = {key: _column(index, key) for key in dict.fromkeys([*wanted, *asked, sort])}
+    having = _columns(index, {*wanted, *asked, sort})
     found = names(index)
     if expression is not None:
-        found = [
-            name
-            for name in found
-            if filters.holds(expression, lambda key, name=name: columns[key].get(name))  # type: ignore[misc]
-        ]
-    by = columns[sort]
-    having = sorted(
+        found = [name for name in found if _holds(expression, having, name)]
+    by = having[sort]
+    ranked = sorted(
         (name for name in found if name in by),
         key=lambda name: _order(by[name]),
         reverse=not reverse,
     )
-    ordered = [*having, *(name for name in found if name not in by)]
+    ordered = [*ranked, *(name for name in found if name not in by)]
+    shown = [(key, having[key]) for key in wanted]
     return {
-        name: {key: columns[key][name] for key in wanted if name in columns[key]}
-        for name in ordered
+        name: {key: values[name] for key, values in shown if name in values} for name in ordered
     }
+
+
+def check_keys(index: Index, option: str, wanted: Iterable[str]) -> None:
+    """Check that there are runs with these keys.
+
+    Raises:
+        UserError: there are others only; the message begins with the option.
+    """
+    known = _known(index)
+    for key in wanted:
+        if known and key not in known:
+            raise UserError(f"{option}: no run has '{key}'{_near(key, known)}")
 
 
 def check_names(index: Index, wanted: Iterable[str]) -> list[str]:
@@ -92,7 +103,7 @@ def current_state(name: str, facts: dict[str, filters.Value]) -> str:
         return state
     start = facts.get("process_start")
     status = Status(
-        state=state,  # type: ignore[arg-type]
+        state=state,
         run_name=name,
         host=str(facts.get("host", "")),
         pid=_whole(facts.get("pid")) or -1,
@@ -114,42 +125,39 @@ def age_in_days(started: Value) -> float | None:
     return (datetime.now(UTC) - time).total_seconds() / _DAY
 
 
-def _column(index: Index, key: str) -> dict[str, Value]:
-    if key == NAME:
-        return {name: name for name in names(index)}
-    if key == AGE:
-        ages = {n: age_in_days(time) for n, time in column(index, STARTED).items()}
-        return {name: age for name, age in ages.items() if age is not None}
-    values: dict[str, Value] = dict(column(index, key))
-    if key == TAG:
-        return {name: tuple(str(tags).split(",")) for name, tags in values.items()}
-    if key == STATE:
-        for name, state in values.items():
+def _holds(expression: Expression, having: dict[str, dict[str, Value]], name: str) -> bool:
+    return filters.holds(expression, lambda key: having[key].get(name))
+
+
+def _columns(index: Index, wanted: set[str]) -> dict[str, dict[str, Value]]:
+    found: dict[str, dict[str, Value]] = {}
+    for key, values in columns(index, wanted | ({STARTED} if AGE in wanted else set())).items():
+        found[key] = dict(values)
+    if NAME in wanted:
+        found[NAME] = {name: name for name in names(index)}
+    if AGE in wanted:
+        ages = {name: age_in_days(time) for name, time in found[STARTED].items()}
+        found[AGE] = {name: age for name, age in ages.items() if age is not None}
+    if TAG in wanted:
+        found[TAG] = {name: tuple(str(tags).split(",")) for name, tags in found[TAG].items()}
+    if STATE in wanted:
+        for name, state in found[STATE].items():
             if state not in ENDED:
-                values[name] = current_state(name, dict(facts_of(index, name)))
-    return values
+                found[STATE][name] = current_state(name, dict(facts_of(index, name)))
+    return found
 
 
-def _check_keys(
-    index: Index,
-    wanted: Sequence[str],
-    sort: str,
-    where: str | None,
-    expression: Expression | None,
-) -> None:
-    known = {*_DERIVED, *keys(index), STARTED}
-    # Of no run anything may be asked: there is no telling which keys there will be.
-    if not names(index):
-        return
-    for option, key in (*(("--columns", key) for key in wanted), ("--sort", sort)):
-        if key not in known:
-            raise UserError(f"{option}: no run has '{key}'{_near(key, known)}")
-    if expression is None or where is None:
-        return
+def _check_asked(index: Index, where: str, expression: Expression) -> None:
+    known = _known(index)
     for each in filters.comparisons(expression):
-        if each.key not in known:
+        if known and each.key not in known:
             message = f"--where: no run has '{each.key}'{_near(each.key, known)}"
             raise filters.marked(where, each.at, message)
+
+
+def _known(index: Index) -> set[str]:
+    """Keys that may be asked for; none without runs, of which there is no telling."""
+    return {*_DERIVED, *keys(index)} if names(index) else set()
 
 
 def _near(wrong: str, known: Iterable[str]) -> str:

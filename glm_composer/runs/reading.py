@@ -79,13 +79,13 @@ def read_facts(run_dir: Path) -> dict[str, Plain] | None:
         Values by key. Settings have their dotted keys, lists as JSON, booleans and null as yaml
         spells them; tags are joined by commas under `tag`.
     """
-    config = _attempt(lambda: _read_yaml(run_dir / CONFIG))
-    status = _attempt(lambda: _read_json(run_dir / STATUS))
+    config = _attempt(lambda: read_yaml(run_dir / CONFIG))
+    status = _attempt(lambda: read_json(run_dir / STATUS))
     if config is None and status is None:
         return None
-    environment = _attempt(lambda: _read_json(run_dir / ENVIRONMENT))
-    summary = _attempt(lambda: _read_json(run_dir / SUMMARY))
-    data = _attempt(lambda: _read_json(run_dir / DATA))
+    environment = _attempt(lambda: read_json(run_dir / ENVIRONMENT))
+    summary = _attempt(lambda: read_json(run_dir / SUMMARY))
+    data = _attempt(lambda: read_json(run_dir / DATA))
     tags = _attempt(lambda: {"tag": ",".join(read_tags(run_dir))})
     found = [each for each in (config, status, environment, summary, data, tags) if each]
     known: dict[str, Any] = {}
@@ -164,7 +164,12 @@ def _attempt(read: Callable[[], dict[str, Any] | None]) -> dict[str, Any] | str 
         return str(error)
 
 
-def _read_yaml(path: Path) -> dict[str, Any] | None:
+def read_yaml(path: Path) -> dict[str, Any] | None:
+    """Read settings from a yaml file; None without one.
+
+    Raises:
+        UserError: they cannot be read, or are no mapping.
+    """
     import yaml
 
     # libyaml takes a millisecond a file, and Python ten.
@@ -180,7 +185,12 @@ def _read_yaml(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read an object from a JSON file; None without one.
+
+    Raises:
+        UserError: it cannot be read, or is no object.
+    """
     try:
         content = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -198,6 +208,7 @@ def _environment_facts(environment: dict[str, Any]) -> dict[str, Any]:
     devices = environment.get("devices")
     command = environment.get("command")
     facts["commit"] = environment.get("git_commit")
+    facts["changed_files"] = len(environment.get("git_changed_files") or [])
     facts["torch"] = packages.get("torch") if isinstance(packages, dict) else None
     if isinstance(devices, list):
         facts["device"] = str(devices[0]) if devices else "cpu"
