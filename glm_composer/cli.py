@@ -3,10 +3,9 @@
 Nothing heavy is imported before a verb needs it, so that `glm --help` answers at once.
 """
 
-import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ import typer
 
 from glm_composer import cli_data, cli_runs, cli_variants
 from glm_composer.cli_options import File, Overrides, Quiet
-from glm_composer.errors import UserError
+from glm_composer.exits import report_errors
 
 app = typer.Typer(
     name="glm",
@@ -159,24 +158,6 @@ def show(file: File, overrides: Overrides = None) -> None:
 
 # Without a name: beside the verbs above.
 app.add_typer(cli_variants.app)
-
-
-def report_errors(verb: Callable[[], object]) -> int:
-    """Call a verb; turn a user's error into one line on stderr and exit code 2."""
-    try:
-        verb()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        print(f"error: {error.filename or 'disk'}: {error.strerror}; make room", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

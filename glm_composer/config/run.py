@@ -75,6 +75,8 @@ class Config:
         autoresume: go on from the run's latest checkpoint, if there is one.
         force_resume: go on also where the data, the seed, the global batch or the objective have
             changed since; the position in the epoch is kept, counted in windows.
+        rank_timeout: seconds that ranks wait for one that does not go on before they give the run
+            up and name it; more than the longest pause there may be, as of a slow file system.
         eval_interval: how often to measure the loss on the evaluation split.
         device_eval_batch_size: windows a forward pass in that evaluation.
         model: the network; `name` chooses it.
@@ -105,6 +107,7 @@ class Config:
     save_num_checkpoints_to_keep: PositiveInt = 3
     autoresume: bool = True
     force_resume: bool = False
+    rank_timeout: PositiveFloat = 300.0
     eval_interval: Interval = "1ep"
     device_eval_batch_size: PositiveInt = 128
     model: Any = named(models)

@@ -2,10 +2,12 @@
 
 import errno
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from glm_composer.errors import UserError
-from glm_composer.runs.status import State
+
+if TYPE_CHECKING:
+    from glm_composer.runs.status import State
 
 Reason = Literal[
     "finished",
@@ -72,7 +74,7 @@ class End:
     code: int
 
     @property
-    def state(self) -> State:
+    def state(self) -> "State":
         """The run's last state."""
         if self.reason == "finished":
             return "finished"
@@ -88,6 +90,9 @@ def end_of(error: BaseException) -> End:
         return End(error.reason, error.message, error.code)
     if isinstance(error, KeyboardInterrupt):
         return End("signal", "interrupted", 130)
+    if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128:
+        # Composer's own handler, outside of what handles signals here.
+        return End("signal", f"ended by signal {error.code - 128}", error.code)
     reason: Reason = "error"
     if _is_out_of_memory(error):
         reason = "out_of_memory"
@@ -107,10 +112,11 @@ def _is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _is_disk_full(error: BaseException) -> bool:
-    """Whether an error, or what a message for people was made of, is a disk without room."""
-    cause = error if isinstance(error, OSError) else error.__context__
-    return isinstance(cause, OSError) and cause.errno in _FULL
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, is a disk without room."""
+    while error is not None and not (isinstance(error, OSError) and error.errno in _FULL):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _line(error: BaseException) -> str:

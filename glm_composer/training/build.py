@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,12 @@ def build_model(config: Config, compiled: bool | None = None) -> GenomicModel:
     return GenomicModel(network, bf16, compiled, len(config.data.streams))
 
 
-def build_trainer(config: Config) -> Trainer:
+def build_trainer(config: Config, loggers: Sequence[LoggerDestination] = ()) -> Trainer:
     """Build the Trainer of a run, ready to fit.
+
+    Args:
+        config: of the run.
+        loggers: told of events and metrics, besides those of the settings.
 
     Raises:
         UserError: the data, a variant table or the machine does not fit the settings.
@@ -112,7 +117,7 @@ def build_trainer(config: Config) -> Trainer:
             SetLearningRate(optimizer, schedules.get(config.scheduler.name)(config.scheduler)),
             *_callbacks(config, model, tables, train_data),
         ],
-        loggers=_loggers(config),
+        loggers=[*_loggers(config), *loggers],
         progress_bar=config.loggers.progress_bar,
         run_name=config.run_name,
         save_folder=str(config.run_dir / "checkpoints"),

@@ -4,7 +4,8 @@ import faulthandler
 import logging
 import os
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import cast
 
 import torch
@@ -15,16 +16,20 @@ from glm_composer.config import Config
 from glm_composer.conversion.files import locked
 from glm_composer.errors import UserError
 from glm_composer.report import print_summary, write_report
+from glm_composer.runs.ranks import clear_ranks
 from glm_composer.training.build import build_trainer
 from glm_composer.training.callbacks.ema import EMA
+from glm_composer.training.callbacks.status import ReportStatus
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.device import device_type
+from glm_composer.training.ends import Life, recorded
 from glm_composer.training.final import evaluate_run
 from glm_composer.training.parallel import whole
 from glm_composer.training.record import check_resumable, check_writable, write_record
 from glm_composer.training.scoring import moment
 
 _LOG = logging.getLogger(__name__)
+_MARGIN = 30.0
 
 
 def train(config: Config) -> None:
@@ -36,26 +41,42 @@ def train(config: Config) -> None:
     _quieten()
     # A shard that is cut short while it is mapped kills the process; say at least where.
     faulthandler.enable(2)
-    dist.initialize_dist(device_type(), timeout=300)
+    # The watch gives up after `rank_timeout`; this is for what it cannot tell.
+    dist.initialize_dist(device_type(), timeout=config.rank_timeout + _MARGIN)
     if device_type() == "cpu":
         # Ranks of one machine share its cores.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // dist.get_local_world_size()))
     check_resumable(config)
     check_writable(config)
-    with _alone(config):
-        _train(config)
+    with _alone(config), recorded(config) as life:
+        _train(config, life)
 
 
-def _alone(config: Config) -> AbstractContextManager[None]:
-    """Keep other runs out of the run's directory until this process ends, however it ends."""
-    if dist.get_global_rank() != 0:
-        return nullcontext()
-    taken = f"{config.run_dir}: another process is training there; choose another run_name"
-    return locked(config.run_dir / ".lock", shared=False, taken=taken)
+@contextmanager
+def _alone(config: Config) -> Iterator[None]:
+    """Keep other runs out of the run's directory until this process ends, however it ends.
+
+    Raises:
+        UserError: on all ranks, where another run is there.
+    """
+    refused: list[str | None] = [None]
+    with ExitStack() as held:
+        if dist.get_global_rank() == 0:
+            taken = f"{config.run_dir}: another process is training there; choose another run_name"
+            try:
+                held.enter_context(locked(config.run_dir / ".lock", shared=False, taken=taken))
+                clear_ranks(config.run_dir)
+            except UserError as error:
+                refused = [str(error)]
+        dist.broadcast_object_list(refused, src=0)
+        if refused[0] is not None:
+            raise UserError(refused[0])
+        yield
 
 
-def _train(config: Config) -> None:
-    trainer = build_trainer(config)
+def _train(config: Config, life: Life) -> None:
+    trainer = build_trainer(config, [ReportStatus(life.pulse, config.run_dir)])
+    life.built(trainer)
     if dist.get_global_rank() == 0:
         write_record(config, sum(p.numel() for p in trainer.state.model.parameters()))
     if not _is_trained(trainer):
@@ -65,6 +86,7 @@ def _train(config: Config) -> None:
     for ema in (each for each in trainer.state.callbacks if isinstance(each, EMA)):
         ema.use()
         _LOG.info("evaluating the moving average of the weights (ema.decay %s)", config.ema.decay)
+    life.pulse.enter("evaluating", "evaluating")
     with whole(model):
         evaluate_run(config, model, config.run_dir / "evaluation", moment(trainer.state))
     if dist.get_global_rank() == 0:

@@ -10,8 +10,8 @@ from composer.utils import dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from glm_composer.errors import UserError
 from glm_composer.evaluation.predict import evaluating
+from glm_composer.runs.reasons import RunEnds
 from glm_composer.sequence import FIRST_BASE
 from glm_composer.training.composer_model import GenomicModel
 
@@ -53,9 +53,10 @@ class StopAtBadLoss(Callback):
         if math.isfinite(loss):
             return
         here = sums is not None and not math.isfinite(float(sums))
-        raise UserError(
+        raise RunEnds(
+            "bad_loss",
             f"loss is {loss} at batch {state.timestamp.batch.value}, "
-            f"{self._windows(state, here)}; no checkpoint of it is written; {_ADVICE}"
+            f"{self._windows(state, here)}; no checkpoint of it is written; {_ADVICE}",
         )
 
     def check_weights(self, state: State) -> None:
@@ -64,15 +65,16 @@ class StopAtBadLoss(Callback):
         A step with a finite loss can leave such weights behind, and only the next loss would tell.
 
         Raises:
-            UserError: a weight, or what the model says of a stretch of DNA, is no finite number.
+            RunEnds: a weight, or what the model says of a stretch of DNA, is no finite number.
         """
         # One after the other on all ranks: none may leave another alone in a forward pass.
         if _everywhere(_are_numbers(self._model)) and _everywhere(_gives_numbers(self._model)):
             return
-        raise UserError(
+        raise RunEnds(
+            "bad_loss",
             f"the weights after batch {state.timestamp.batch.value}, "
             f"{self._windows(state, True)}, give no finite numbers; no checkpoint of them is "
-            f"written; {_ADVICE}"
+            f"written; {_ADVICE}",
         )
 
     def _windows(self, state: State, here: bool) -> str:
