@@ -97,14 +97,10 @@ def settings(run_dir: Path, run_name: str | None) -> "Config":
 def since(run_dir: Path, config: "Config") -> list[Difference]:
     """Return what is not as it was when a run started: code, data, machine, packages."""
     from glm_composer.settings import dump
-    from glm_composer.training.record import data_record, environment_record, git_changes
+    from glm_composer.training.record import _environment, _git
 
-    now = record(
-        yaml.safe_load(dump(config)),
-        environment_record(),
-        git_changes() or "",
-        data_record(config),
-    )
+    settings_now = yaml.safe_load(dump(config))
+    now = record(settings_now, _environment(0), _git("diff", "HEAD") or "", None)
     return differences(read_record(run_dir), now)
 
 
