@@ -80,7 +80,8 @@ def record(
     data: Mapping[str, Any] | None,
 ) -> Record:
     """Return a record of what its files hold: config.yaml, environment.json and so on."""
-    changed = [line[3:] for line in environment.get("git_changed_files") or []]
+    # A letter or two, a blank and the file, as `git status --porcelain` has them.
+    changed = [line.split()[-1] for line in environment.get("git_changed_files") or [] if line]
     return Record(
         settings=flat(dict(config)),
         environment=flat({k: v for k, v in environment.items() if k not in _NO_MATTER}),

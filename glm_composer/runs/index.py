@@ -275,6 +275,9 @@ def _take_in(index: Index, name: str) -> None:
         log = MetricLog(offset, tail, step, damaged, _metrics(index, row[0]))
     log = read_on(run_dir / METRICS, log)
     facts.setdefault("step", max(log.step, 0))
+    if log.damaged:
+        damage = f"{METRICS}: {log.damaged} lines cannot be read"
+        facts["damaged"] = "; ".join(filter(None, (str(facts.get("damaged", "")), damage)))
     ended = is_over(facts)
     values = (stamps[ended], ended, log.offset, log.tail, log.step, log.damaged)
     if row is None:
