@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from glm_composer.columns import print_columns
 from glm_composer.runs.filters import Value
@@ -67,31 +67,24 @@ def print_runs(
 def print_table(runs: Runs, shown: Sequence[str]) -> None:
     """Print values of runs under their keys, words to the left and numbers to the right."""
     left = [key for key in shown if key in _WORDS]
-    columns = [*left, *(key for key in shown if key not in left)]
-    header = [_HEADERS.get(key, key) for key in columns]
-    rows = [[cell(key, values) for key in columns] for values in runs.values()]
+    keys = [*left, *(key for key in shown if key not in left)]
+    header = [_HEADERS.get(key, key) for key in keys]
+    rows = list(zip(*(cells(key, runs) for key in keys), strict=True))
     print_columns(header, rows, words=len(left))
 
 
-def cell(key: str, values: dict[str, Value]) -> str:
-    """Return a run's value under a key as a table shows it."""
-    value = values.get(key)
-    if value is None:
-        return "-"
-    if isinstance(value, tuple):
-        return ",".join(value)
-    if key == STATE and "reason" in values and value in ("failed", "stopped"):
-        return f"{value}: {values['reason']}"
-    if key == AGE:
-        return _age(float(value))
-    if key == "progress":
-        # Not rounded up: 100% is the end.
-        return f"{math.floor(100 * float(value))}%"
-    if key == "parameters":
-        return _short(float(value))
-    if key == "step":
-        return f"{value:,}"
-    return _figure(value) if isinstance(value, float) else str(value)
+def cells(key: str, runs: Runs) -> list[str]:
+    """Return what a table shows of the runs under a key."""
+    if key == STATE:
+        return [_state(known) for known in runs.values()]
+    shown = _SHOWN.get(key, _value)
+    values = [known.get(key) for known in runs.values()]
+    return ["-" if value is None else shown(value) for value in values]
+
+
+def cell(key: str, known: dict[str, Value]) -> str:
+    """Return what a table shows of one run under a key."""
+    return cells(key, {"": known})[0]
 
 
 def _candidates(known: Sequence[str]) -> list[str]:
@@ -127,8 +120,7 @@ def _fitting(runs: Runs, shown: list[str], metrics: list[str]) -> list[str]:
 
 
 def _width(runs: Runs, key: str) -> int:
-    cells = [len(cell(key, values)) for values in runs.values()]
-    return max([len(_HEADERS.get(key, key)), *cells]) + _GAP
+    return max(len(_HEADERS.get(key, key)), *map(len, ["", *cells(key, runs)])) + _GAP
 
 
 def _has(runs: Runs, key: str) -> bool:
@@ -149,8 +141,20 @@ def _objects(index: Index, runs: Runs, columns: list[str] | None) -> list[dict[s
     ]
 
 
-def _age(days: float) -> str:
-    seconds = max(0.0, days * 86_400)
+def _state(known: dict[str, Value]) -> str:
+    state = str(known.get(STATE, "-"))
+    told = state in ("failed", "stopped") and "reason" in known
+    return f"{state}: {known['reason']}" if told else state
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.3g}"
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _age(days: Value) -> str:
+    seconds = max(0.0, float(str(days)) * 86_400)
     for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
         # Two of a unit say more than one of the next: 36h, not 1d.
         if seconds >= 2 * length:
@@ -158,14 +162,27 @@ def _age(days: float) -> str:
     return f"{seconds:.0f}s"
 
 
-def _short(count: float) -> str:
+def _share(value: Value) -> str:
+    # Not rounded up: 100% is the end.
+    return f"{math.floor(100 * value)}%" if isinstance(value, int | float) else str(value)
+
+
+def _short(count: Value) -> str:
+    if not isinstance(count, int | float):
+        return str(count)
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:
             return f"{count / size:.3g}{unit}"
     return f"{count:.0f}"
 
 
-def _figure(value: float) -> str:
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.4f}"
-    return f"{value:.3g}"
+def _thousands(value: Value) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+_SHOWN: dict[str, Callable[[Value], str]] = {
+    AGE: _age,
+    "progress": _share,
+    "parameters": _short,
+    "step": _thousands,
+}

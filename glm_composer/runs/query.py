@@ -115,14 +115,14 @@ def current_state(name: str, facts: dict[str, filters.Value]) -> str:
     return shown_state(status)
 
 
-def age_in_days(started: Value) -> float | None:
+def age_in_days(started: Value, now: datetime | None = None) -> float | None:
     """Return the days since a time in ISO-8601; None if it is none."""
     try:
         time = datetime.fromisoformat(str(started))
     except ValueError:
         return None
     time = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return (datetime.now(UTC) - time).total_seconds() / _DAY
+    return ((now or datetime.now(UTC)) - time).total_seconds() / _DAY
 
 
 def _holds(expression: Expression, having: dict[str, dict[str, Value]], name: str) -> bool:
@@ -136,7 +136,8 @@ def _columns(index: Index, wanted: set[str]) -> dict[str, dict[str, Value]]:
     if NAME in wanted:
         found[NAME] = {name: name for name in names(index)}
     if AGE in wanted:
-        ages = {name: age_in_days(time) for name, time in found[STARTED].items()}
+        now = datetime.now(UTC)
+        ages = {name: age_in_days(time, now) for name, time in found[STARTED].items()}
         found[AGE] = {name: age for name, age in ages.items() if age is not None}
     if TAG in wanted:
         found[TAG] = {name: tuple(str(tags).split(",")) for name, tags in found[TAG].items()}

@@ -3,16 +3,14 @@
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
+
+from pydantic import TypeAdapter, ValidationError
 
 from glm_composer.errors import UserError
 from glm_composer.runs.folder import STATUS, write_whole
 from glm_composer.runs.process import is_running, this_host
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 State = Literal["starting", "training", "evaluating", "finished", "stopped", "failed"]
 ENDED: tuple[State, ...] = ("finished", "stopped", "failed")
@@ -68,12 +66,7 @@ class Status:
     code: int | None = None
 
 
-@cache
-def _format() -> "TypeAdapter[Status]":
-    # Its import takes a fifth of a second, which a listing of runs that are over has no use for.
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Status)
+_FORMAT = TypeAdapter(Status)
 
 
 def read_status(run_dir: Path) -> Status | None:
@@ -82,11 +75,9 @@ def read_status(run_dir: Path) -> Status | None:
     Raises:
         UserError: the file is damaged or cannot be read.
     """
-    from pydantic import ValidationError
-
     path = run_dir / STATUS
     try:
-        return _format().validate_json(path.read_bytes(), strict=True)
+        return _FORMAT.validate_json(path.read_bytes(), strict=True)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
