@@ -52,7 +52,7 @@ class RankStatus:
 
     def __str__(self) -> str:
         place = f"rank {self.rank} ({self.host}, process {self.pid})"
-        return f"{place}, at batch {self.step}, {self.phase}"
+        return f"{place}, last seen at batch {self.step} ({self.phase})"
 
 
 _FORMAT = TypeAdapter(RankStatus)

@@ -121,7 +121,8 @@ class Life:
         except BaseException:
             traceback.print_exc()
         if self.trainer is not None:
-            self.trainer.close()
+            # Not the trainer, which would wait for the others.
+            self.trainer.engine.close()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -1,39 +1,44 @@
-"""What a run leaves about itself: resolved settings, command line, git commit, environment."""
+"""What a run leaves about itself: resolved settings, command line, code, environment, data."""
 
 import json
-import os
-import platform
-import subprocess
-import sys
 import tempfile
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from glm_composer import __version__
 from glm_composer.config import Config
 from glm_composer.errors import UserError
+from glm_composer.runs.folder import CHANGES, CONFIG, DATA, ENVIRONMENT, write_whole
 from glm_composer.settings import dump
 from glm_composer.training.checkpoint_file import read_weights
-from glm_composer.training.inputs import CONFIG_FILE, LATEST
-
-ENVIRONMENT_FILE = "environment.json"
+from glm_composer.training.data_record import data_record
+from glm_composer.training.environment import changes, environment
+from glm_composer.training.inputs import LATEST
 
 
 def write_record(config: Config, parameters: int) -> None:
-    """Write `config.yaml` and `environment.json` into the run's directory, atomically.
+    """Write settings, environment, data and changes of the code into the run's directory.
 
     Args:
         config: of the run.
         parameters: how many the model has.
     """
-    directory = config.run_dir
+    directory, patch = config.run_dir, changes()
     directory.mkdir(parents=True, exist_ok=True)
-    _replace(directory / CONFIG_FILE, dump(config))
-    _replace(directory / ENVIRONMENT_FILE, json.dumps(_environment(parameters), indent=2) + "\n")
+    if patch is not None:
+        write_whole(directory / CHANGES, patch)
+    else:
+        (directory / CHANGES).unlink(missing_ok=True)
+    found = environment(config.seed, parameters, patch)
+    write_whole(directory / ENVIRONMENT, json.dumps(found, indent=2) + "\n")
+    write_whole(directory / DATA, json.dumps(data_record(config), indent=2) + "\n")
+    write_settings(config)
+
+
+def write_settings(config: Config) -> None:
+    """Write the resolved settings into the run's directory."""
+    write_whole(config.run_dir / CONFIG, dump(config))
 
 
 def check_writable(config: Config) -> None:
@@ -76,7 +81,7 @@ def check_resumable(config: Config) -> None:
             f"{latest}: missing or leads nowhere, though there are checkpoints beside it; link it "
             "to the one to go on from, or remove the run's directory to start afresh"
         )
-    record = _settings_before(config.run_dir / CONFIG_FILE)
+    record = _settings_before(config.run_dir / CONFIG)
     before, after = record["model"], yaml.safe_load(dump(config))["model"]
     differing = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     if differing:
@@ -108,46 +113,3 @@ def _settings_before(file: Path) -> dict[str, Any]:
             "choose another run_name or remove the run's directory"
         )
     return settings
-
-
-def _environment(parameters: int) -> dict[str, Any]:
-    import torch
-
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "glm_composer": __version__,
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_changed_files": (_git("status", "--porcelain") or "").splitlines(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "host": platform.node(),
-        "cores": os.cpu_count(),
-        "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "parameters": parameters,
-        "ranks": int(os.environ.get("WORLD_SIZE", "1")),
-        "packages": {
-            each.metadata["Name"]: each.version
-            for each in sorted(metadata.distributions(), key=lambda d: d.metadata["Name"].lower())
-        },
-    }
-
-
-def _git(*arguments: str) -> str | None:
-    """What git says of the source tree this package runs from; None if it is not one."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def _replace(path: Path, text: str) -> None:
-    aside = path.with_suffix(".partial")
-    aside.write_text(text)
-    os.replace(aside, path)

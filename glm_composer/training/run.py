@@ -16,6 +16,7 @@ from glm_composer.config import Config
 from glm_composer.conversion.files import locked
 from glm_composer.errors import UserError
 from glm_composer.report import print_summary, write_report
+from glm_composer.runs.folder import CHECKPOINTS
 from glm_composer.runs.ranks import clear_ranks
 from glm_composer.training.build import build_trainer
 from glm_composer.training.callbacks.ema import EMA
@@ -25,7 +26,12 @@ from glm_composer.training.device import device_type
 from glm_composer.training.ends import Life, recorded
 from glm_composer.training.final import evaluate_run
 from glm_composer.training.parallel import whole
-from glm_composer.training.record import check_resumable, check_writable, write_record
+from glm_composer.training.record import (
+    check_resumable,
+    check_writable,
+    write_record,
+    write_settings,
+)
 from glm_composer.training.scoring import moment
 
 _LOG = logging.getLogger(__name__)
@@ -66,6 +72,9 @@ def _alone(config: Config) -> Iterator[None]:
             try:
                 held.enter_context(locked(config.run_dir / ".lock", shared=False, taken=taken))
                 clear_ranks(config.run_dir)
+                if not any((config.run_dir / CHECKPOINTS).glob("*.pt")):
+                    # Of a run that does not come to training, too.
+                    write_settings(config)
             except UserError as error:
                 refused = [str(error)]
         dist.broadcast_object_list(refused, src=0)

@@ -14,6 +14,7 @@ from glm_composer.errors import UserError
 from glm_composer.evaluation.metrics import summarize
 from glm_composer.evaluation.scores import Values
 from glm_composer.evaluation.table import VariantWindows
+from glm_composer.runs.events import append_event
 from glm_composer.training.composer_model import GenomicModel
 from glm_composer.training.scoring import about, moment, score_table, write_table
 
@@ -48,7 +49,7 @@ class EvaluateVariants(Callback):
         self.name, self.config, self.model, self._averaged = name, config, model, averaged
         self.variants = variants.take(variants.on(config.chroms))
         self.interval: Time = ensure_time(config.interval, "ba")
-        self.folder = run_dir / "scores" / name
+        self._run_dir, self.folder = run_dir, run_dir / "scores" / name
 
     def fit_start(self, state: State, logger: Logger) -> None:
         """Remove the scores of steps behind the checkpoint, which are to be taken again."""
@@ -84,6 +85,9 @@ class EvaluateVariants(Callback):
             keys += [f"eval/{self.name}/{name}"] if len(figures) > 1 else []
             for key in keys:
                 logger.log_metrics({f"{key}/{k}": v for k, v in figures[name].items()})
+        if dist.get_global_rank() == 0:
+            step = state.timestamp.batch.value
+            append_event(self._run_dir, "evaluated", name=self.name, step=step)
 
     def _keep(self, scores: dict[str, Values], state: State) -> None:
         if dist.get_global_rank() != 0:
