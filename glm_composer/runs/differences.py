@@ -14,7 +14,13 @@ from glm_composer.runs.reading import flat, read_json, read_yaml
 ABSENT = "-"
 
 # Never the same, or told elsewhere.
-_NO_MATTER = ("started", "command", "packages", "git_commit", "git_changed_files", "parameters")
+_NO_MATTER = (
+    *("started", "command", "seed", "packages", "git_commit", "git_changed_files", "git_diff"),
+    "parameters",
+)
+# Of what a batch system sets, only this changes what is computed; places and numbers of jobs and
+# ranks are never the same.
+_COMPUTING = ("OMP_", "MKL_", "CUDA_", "CUBLAS_", "NCCL_", "TORCH_")
 # Names of a run and its place.
 _OWN = ("run_name", "runs_dir")
 
@@ -80,11 +86,14 @@ def record(
     data: Mapping[str, Any] | None,
 ) -> Record:
     """Return a record of what its files hold: config.yaml, environment.json and so on."""
+    machine = {key: value for key, value in environment.items() if key not in _NO_MATTER}
+    variables = machine.pop("variables", None) or {}
+    machine |= {key: value for key, value in variables.items() if key.startswith(_COMPUTING)}
     # A letter or two, a blank and the file, as `git status --porcelain` has them.
     changed = [line.split()[-1] for line in environment.get("git_changed_files") or [] if line]
     return Record(
         settings=flat(dict(config)),
-        environment=flat({k: v for k, v in environment.items() if k not in _NO_MATTER}),
+        environment=flat(machine),
         packages=dict(environment.get("packages") or {}),
         code={
             "commit": environment.get("git_commit") or "unknown",

@@ -97,10 +97,19 @@ def settings(run_dir: Path, run_name: str | None) -> "Config":
 def since(run_dir: Path, config: "Config") -> list[Difference]:
     """Return what is not as it was when a run started: code, data, machine, packages."""
     from glm_composer.settings import dump
-    from glm_composer.training.record import _environment, _git
+    from glm_composer.training.data_record import data_record
+    from glm_composer.training.device import share_cores
+    from glm_composer.training.environment import changes, environment
 
-    settings_now = yaml.safe_load(dump(config))
-    now = record(settings_now, _environment(0), _git("diff", "HEAD") or "", None)
+    # As training does, so that threads are compared as it will have them.
+    share_cores(int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    patch = changes()
+    now = record(
+        yaml.safe_load(dump(config)),
+        environment(config.seed, 0, patch),
+        patch or "",
+        data_record(config),
+    )
     return differences(read_record(run_dir), now)
 
 
