@@ -11,8 +11,8 @@ from glm_composer.runs.listing import cell
 from glm_composer.runs.query import AGE, STATE, age_in_days, current_state
 
 _EVENTS = 8
-# What every event has, or what its line begins with.
-_OF_EVENT = ("time", "event")
+# What an event's line begins with, and what is told above.
+_OF_EVENT = ("time", "event", "command")
 
 
 def print_run(index: Index, name: str) -> None:
@@ -20,7 +20,7 @@ def print_run(index: Index, name: str) -> None:
     facts: dict[str, Value] = dict(facts_of(index, name))
     facts[STATE] = current_state(name, facts)
     for key, text in _lines(index, name, facts):
-        print(f"{key + ':':<12}{text}")
+        print(f"{key + ':':<13}{text}")
     metrics = metrics_of(index, name)
     if metrics:
         print()
@@ -35,14 +35,15 @@ def print_run(index: Index, name: str) -> None:
     if events:
         print("\nlast events")
     for event in events:
-        rest = " ".join(f"{k}={v}" for k, v in event.items() if k not in _OF_EVENT)
+        told = {k: v for k, v in event.items() if k not in _OF_EVENT and v is not None}
+        rest = " ".join(f"{key}={value}" for key, value in told.items())
         print(f"  {event['time'][:19]}  {event['event']:<10}  {rest}".rstrip())
 
 
 def _lines(index: Index, name: str, facts: dict[str, Value]) -> Iterator[tuple[str, str]]:
     run_dir = index.runs_dir / name
     yield "run", name
-    message = facts.get("message")
+    message = facts.get("message") if facts[STATE] in ("failed", "stopped") else None
     yield "state", cell(STATE, facts) + (f" ({message})" if message else "")
     step = f"{cell('step', facts)} of {facts.get('max_duration', '?')}"
     if "progress" in facts:
@@ -52,7 +53,8 @@ def _lines(index: Index, name: str, facts: dict[str, Value]) -> Iterator[tuple[s
     if age is not None:
         yield "started", f"{str(facts['started'])[:19]} UTC, {cell(AGE, {AGE: age})} ago"
     where = [str(facts[key]) for key in ("host", "device") if key in facts]
-    yield "machine", ", ".join([*where, f"{facts.get('ranks', '?')} ranks"])
+    ranks = facts.get("ranks", "?")
+    yield "machine", ", ".join([*where, f"{ranks} rank{'' if ranks == 1 else 's'}"])
     yield "model", f"{facts.get('model.name', '?')}, {cell('parameters', facts)} parameters"
     yield "data", str(facts.get("data.path", "?"))
     yield "code", f"commit {str(facts.get('commit', 'unknown'))[:12]}" + _changed(facts)
@@ -72,4 +74,4 @@ def _lines(index: Index, name: str, facts: dict[str, Value]) -> Iterator[tuple[s
 
 def _changed(facts: dict[str, Value]) -> str:
     count = facts.get("changed_files", 0)
-    return f" with {count} changed files" if count else ""
+    return f" with {count} changed file{'' if count == 1 else 's'}" if count else ""

@@ -206,7 +206,8 @@ def metric_of_all(index: Index, name: str) -> dict[str, Metric]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    if not os.access(path.parent, os.W_OK):
+    writable = os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+    if not writable:
         # Of somebody else's runs: an index of one's own, for as long as the command takes.
         return sqlite3.connect(":memory:", isolation_level=None)
     return sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)

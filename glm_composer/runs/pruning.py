@@ -90,7 +90,7 @@ def prune(index: Index, found: list[Candidate], *, dry_run: bool, yes: bool) -> 
     keys = (NAME, STATE, "step", AGE)
     rows = [[*(cell(key, each.known) for key in keys), f"{each.size:,}"] for each in found]
     print_columns(("run", "state", "step", "age", "bytes"), rows, words=2)
-    total = f"{len(found)} runs, {sum(each.size for each in found):,} bytes"
+    total = _total(found)
     if dry_run:
         print(f"would remove {total}")
         return
@@ -102,13 +102,21 @@ def prune(index: Index, found: list[Candidate], *, dry_run: bool, yes: bool) -> 
             return
     removed = [each for each in found if _remove(index.runs_dir / each.name)]
     refresh(index)
-    print(f"removed {len(removed)} runs, {sum(each.size for each in removed):,} bytes")
+    print(f"removed {_total(removed)}")
+
+
+def _total(found: list[Candidate]) -> str:
+    size = sum(each.size for each in found)
+    return f"{len(found)} run{'' if len(found) == 1 else 's'}, {size:,} bytes"
 
 
 def _remove(run_dir: Path) -> bool:
     """Remove a run's directory; False if it has been started again since."""
     # Under a name that is no run's, so that nobody meets half of one.
     aside = run_dir.with_name(f".{run_dir.name}.{os.getpid()}.removed")
+    if run_dir.is_symlink():
+        print(f"{run_dir}: kept: a link to elsewhere", file=sys.stderr)
+        return False
     try:
         with locked(run_dir / _LOCK, shared=False, taken=f"{run_dir}: kept: it goes on again"):
             os.rename(run_dir, aside)

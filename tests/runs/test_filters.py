@@ -35,7 +35,7 @@ def expressions(draw: st.DrawFn, depth: int = 3) -> tuple[str, str]:
         return ours, python
     ours, python = draw(expressions(depth - 1))
     if kind == "not":
-        return f"not ({ours})", f"(not {python})"
+        return f"not ({ours})", f"(not ({python}))"
     right, right_python = draw(expressions(depth - 1))
     # Without parentheses on either side: `and` binds tighter, as in Python.
     if draw(st.booleans()):

@@ -114,7 +114,7 @@ def test_show_tag_and_names_by_directory(ask, runs):
     assert ask("tag", "base", "--remove", "best") == ["base: paper"]
     assert [line.split()[0] for line in ask("ls", "--where", "tag=paper")] == ["run", "base"]
     shown = ask("show", f"{runs / 'base'}/")
-    assert "tags:       paper" in shown
+    assert "tags:        paper" in shown
     figures = next(line.split() for line in shown if line.split()[:1] == [AUPRC])
     assert figures[1:] == ["0.4", "3", "0.2", "1", "0.5", "2"]
     with pytest.raises(UserError, match="no run 'bass'; did you mean 'base'"):
@@ -163,7 +163,7 @@ def test_prune_removes_what_it_showed_and_nothing_else(ask, runs):
     write_run(runs, "gone", status=alive)
     # Somebody starts it again while the others are removed.
     with locked(runs / "base/.lock", shared=False, taken="taken"):
-        assert ask(*everything)[-1].startswith("removed 1 runs")
+        assert ask(*everything)[-1].startswith("removed 1 run,")
     assert sorted(p.name for p in runs.iterdir() if p.is_dir()) == ["base", "broken", "gone"]
     assert [line.split()[0] for line in ask("ls")] == ["run", "gone", "broken", "base"]
 

@@ -202,6 +202,40 @@ def test_a_directory_that_is_none_is_named(tmp_path):
         pass
 
 
+READER = """
+import os, sys
+from pathlib import Path
+from glm_composer.runs.index import columns, open_index
+import yaml
+os.chdir(sys.argv[1])
+if os.geteuid() == 0:
+    # Whom root's permissions do not help.
+    os.setgroups([])
+    os.setuid(65534)
+with open_index(Path(".")) as index:
+    print(columns(index, ["train/loss"]))
+"""
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_runs_of_somebody_else_are_read_and_nothing_is_left_there(tmp_path, indexed):
+    runs = tmp_path / "runs"
+    write_run(runs, "run", SMALL)
+    if indexed:
+        everything(runs)
+        write_run(runs, "run", SMALL[:1])
+    before = sorted(path.name for path in runs.iterdir())
+    runs.chmod(0o555)
+    done = subprocess.run(
+        [sys.executable, "-c", READER, str(runs)], capture_output=True, text=True
+    )
+    runs.chmod(0o755)
+    assert done.stdout.strip() == str({"train/loss": {"run": 1.5 if indexed else 1.3}}), (
+        done.stderr
+    )
+    assert sorted(path.name for path in runs.iterdir()) == before
+
+
 WRITER = """
 import sys
 from pathlib import Path
