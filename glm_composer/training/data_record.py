@@ -1,4 +1,4 @@
-"""Which data a run was trained on and measured by: checksums of small files, sizes of large ones."""
+"""Which data a run was trained on and measured by: checksums of small files, sizes of others."""
 
 import hashlib
 from datetime import UTC, datetime

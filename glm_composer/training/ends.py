@@ -53,8 +53,8 @@ class Life:
 
     def begin(self) -> None:
         """Say that the run starts, on all ranks."""
-        self._journal.begin()
         self._watch.start()
+        self._journal.begin()
 
     def built(self, trainer: Trainer) -> None:
         """Say what the run goes on from."""
@@ -136,8 +136,8 @@ def recorded(config: Config) -> Iterator[Life]:
         RunEnds: the run ended for a reason that is no bad input, in place of what was raised.
     """
     life = Life(config)
-    life.begin()
     try:
+        life.begin()
         yield life
     except BaseException as error:
         life.fail(error)

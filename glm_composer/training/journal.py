@@ -22,7 +22,7 @@ from glm_composer.training.pulse import Pulse
 
 _LOG = logging.getLogger(__name__)
 _ROOM = ".room"
-_ROOM_BYTES = 1 << 16
+_ROOM_BYTES = 1 << 14
 # Seconds without a new sign of life, of which there is one a second, after which a lower rank is
 # not waited for any more to write down the end.
 _SILENCE = 5.0

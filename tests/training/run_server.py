@@ -4,8 +4,8 @@ Reads a line of JSON for each request and answers with one.
 
 {"words": [...], "ranks": N, "out": PATH, "bad": [RANK, BATCH, KIND]} starts `glm train WORDS` on N
 processes, whose output goes to PATH.RANK, and answers with their numbers; "limit" is the largest
-file they may write, in bytes. {"wait": PID, "seconds": S} answers with an exit code, negative for a
-signal, or null. What is `bad` happens in a forward pass of one rank, in its n-th batch: `memory`
+file they may write, in bytes. {"wait": PID, "seconds": S} answers with an exit code, negative for
+a signal, or null. What is `bad` happens in a forward pass of one rank, in its n-th batch: `memory`
 asks for more than there is, `hang` sleeps, `error` raises, `nan` spoils the loss.
 """
 
@@ -24,35 +24,30 @@ from glm_composer.cli import main
 from glm_composer.training.composer_import import import_composer
 
 
-class Bad(torch.nn.Module):
-    """Passes its input on until something happens."""
-
-    def __init__(self, norm: torch.nn.Module, batch: int, kind: str):
-        super().__init__()
-        self.norm, self.batch, self.kind, self.batches = norm, batch, kind, 0
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.batches += self.training
-        if self.training and self.batches == self.batch:
-            if self.kind == "memory":
-                torch.empty(2**55, dtype=torch.uint8)
-            if self.kind == "hang":
-                time.sleep(3600)
-            if self.kind == "error":
-                raise ValueError("no such thing\nand more about it")
-            if self.kind == "nan":
-                return self.norm(x) * float("nan")
-        return self.norm(x)
-
-
 def spoil(batch: int, kind: str) -> None:
+    """Let something happen in this process's n-th forward pass of training."""
     from glm_composer.models.transformer import TransformerConfig, build_transformer
     from glm_composer.registry import models
+
+    batches = 0
+
+    def happen(norm: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        nonlocal batches
+        batches += norm.training
+        if not norm.training or batches != batch:
+            return output
+        if kind == "memory":
+            torch.empty(2**55, dtype=torch.uint8)
+        if kind == "hang":
+            time.sleep(3600)
+        if kind == "error":
+            raise ValueError("no such thing\nand more about it")
+        return output * float("nan")
 
     @models.register("transformer")
     def build(config: TransformerConfig) -> Any:
         model = build_transformer(config)
-        model.norm = Bad(model.norm, batch, kind)
+        model.norm.register_forward_hook(happen)
         return model
 
 

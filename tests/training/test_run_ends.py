@@ -88,7 +88,10 @@ class Started:
         return Path(f"{self.folder}.{rank}").read_text()
 
     def codes(self) -> list[int]:
-        return [self.server.code(pid) for pid in self.pids]
+        found = [self.server.code(pid) for pid in self.pids]
+        for rank in range(len(self.pids)):
+            print(f"rank {rank}:\n{self.said(rank)}")
+        return found
 
     @property
     def status(self) -> Status:

@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from composer.core import Event
 
 from glm_composer.runs.events import read_events
 from glm_composer.training.build import build_trainer
@@ -103,7 +105,8 @@ def tree(tmp_path) -> Path:
 
 
 def recorded_changes(tree: Path) -> str | None:
-    code = "import json; from glm_composer.training.environment import changes as c; print(json.dumps(c()))"
+    code = "import json\nfrom glm_composer.training.environment import changes\n"
+    code += "print(json.dumps(changes()))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tree,
@@ -135,17 +138,19 @@ class Timed(ReportStatus):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.seconds = 0.0
+        self.steps = [0.0]
 
     def run_event(self, event, state, logger) -> None:
         began = time.thread_time()
         super().run_event(event, state, logger)
-        self.seconds += time.thread_time() - began
+        self.steps[-1] += time.thread_time() - began
+        if event is Event.BATCH_END:
+            self.steps.append(0.0)
 
     def log_metrics(self, metrics, step=None) -> None:
         began = time.thread_time()
         super().log_metrics(metrics, step)
-        self.seconds += time.thread_time() - began
+        self.steps[-1] += time.thread_time() - began
 
 
 def test_the_status_follows_the_run_and_costs_it_nothing(configure):
@@ -158,11 +163,13 @@ def test_the_status_follows_the_run_and_costs_it_nothing(configure):
     trainer.fit()
     trainer.close()
     took = time.monotonic() - began
-    assert status.seconds / 40 < 1e-4
+    assert len(status.steps) == 41
+    # Most take far less on an idle machine; the first imports, the last writes down an evaluation.
+    assert statistics.median(status.steps) < 1e-4
     assert (pulse.step, pulse.epoch, pulse.progress) == (40, 5, 1.0)
     lines = (config.run_dir / "metrics.jsonl").read_text().splitlines()
     assert pulse.loss == json.loads(lines[-1])["train/loss"]
-    # The last 20 of 40 batches of 16 x 64 bases took part of the time that all took.
-    assert pulse.tokens_per_second > 20 * 16 * 64 / took
+    # 40 batches of 16 x 64 bases, in part of the time that building took as well.
+    assert pulse.tokens_per_second > 40 * 16 * 64 / took
     assert pulse.seconds_left == 0
     assert [(e["name"], e["step"]) for e in read_events(config.run_dir)] == [("validation", 40)]

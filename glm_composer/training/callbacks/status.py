@@ -25,8 +25,8 @@ _PHASES = {
     Event.EVAL_AFTER_ALL: "between batches",
     Event.FIT_END: "ending the training",
 }
-# Batches over which the speed is taken.
-_LATELY = 20
+# Seconds between two looks at the speed, which is taken over so many of them.
+_PERIOD, _LATELY = 0.5, 20
 
 
 class ReportStatus(LoggerDestination):
@@ -39,7 +39,7 @@ class ReportStatus(LoggerDestination):
 
     def __init__(self, pulse: Pulse, run_dir: Path):
         self._pulse, self._run_dir = pulse, run_dir
-        # (seconds, tokens, progress) after each of the last batches.
+        # (seconds, tokens, progress) at the last looks.
         self._done: deque[tuple[float, int, float]] = deque(maxlen=_LATELY + 1)
 
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
@@ -62,13 +62,16 @@ class ReportStatus(LoggerDestination):
             pulse.state = "training"
         elif event is Event.EVAL_BEFORE_ALL:
             pulse.state = "evaluating"
-        if event is Event.FIT_START or event is Event.BATCH_END:
+        if event is Event.BATCH_END:
+            pulse.step = state.timestamp.batch.value
+        if event in (Event.FIT_START, Event.FIT_END) or (
+            event is Event.BATCH_END and time.monotonic() - self._done[-1][0] > _PERIOD
+        ):
             self._measure(state)
         pulse.enter(phase)
 
     def _measure(self, state: State) -> None:
         pulse, elapsed = self._pulse, state.get_elapsed_duration()
-        pulse.step = state.timestamp.batch.value
         pulse.epoch = state.timestamp.epoch.value
         pulse.progress = progress = elapsed.value if elapsed is not None else 0.0
         now, tokens = time.monotonic(), state.timestamp.token.value
