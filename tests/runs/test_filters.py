@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glm_composer.errors import UserError
@@ -44,12 +44,14 @@ def expressions(draw: st.DrawFn, depth: int = 3) -> tuple[str, str]:
     return f"{ours} {kind} {right}", f"{python} {kind} {right_python}"
 
 
+@settings(deadline=None)
 @given(expressions(), known)
 def test_an_expression_is_what_python_says(expression, known):
     ours, python = expression
     assert holds(parse(ours), known.get) == eval(python, {"known": known})
 
 
+@settings(deadline=None)
 @given(st.text() | st.text("()=<>!~'\" ab1.andort", max_size=40))
 def test_any_text_is_an_expression_or_an_error_that_marks_its_place(text):
     try:
@@ -66,6 +68,7 @@ def test_any_text_is_an_expression_or_an_error_that_marks_its_place(text):
         holds(parsed, {"a": 1, "b": "2"}.get)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(WORDS), st.sampled_from(WORDS))
 def test_words_are_equal_or_not_and_quotes_hold_anything(value, wanted):
     assert holds(parse(f"k={quoted(wanted)}"), {"k": value}.get) == (value == wanted)
