@@ -13,7 +13,8 @@ import numpy as np
 from measure import interleave
 
 from glm_composer.config import Config
-from glm_composer.runs.index import names, open_index, rebuild
+from glm_composer.runs.index import open_index, rebuild
+from glm_composer.runs.known import names
 from glm_composer.settings import dump, load
 
 RUNS = 10_000

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from glm_composer.columns import print_columns
 from glm_composer.errors import UserError
-from glm_composer.runs.index import Index, names, open_index, rebuild, refresh, writing
+from glm_composer.runs.index import open_index, rebuild, refresh, writing
+from glm_composer.runs.known import Index, names
 from glm_composer.runs.query import check_names
 
 REPORT = "report.html"
@@ -88,7 +89,7 @@ def find_run(runs_dir: Path, name: str) -> Path:
 
 def _figures(index: Index, left: str, right: str) -> list[list[str]]:
     """Losses and variant effects of two runs: their last values and how much more the second's."""
-    from glm_composer.runs.index import metrics_of
+    from glm_composer.runs.known import metrics_of
 
     a, b = metrics_of(index, left), metrics_of(index, right)
     rows = []

@@ -6,7 +6,7 @@ from glm_composer.columns import print_columns
 from glm_composer.runs.events import read_events
 from glm_composer.runs.filters import Value
 from glm_composer.runs.folder import CHECKPOINTS
-from glm_composer.runs.index import Index, facts_of, metrics_of
+from glm_composer.runs.known import Index, facts_of, metrics_of
 from glm_composer.runs.listing import cell
 from glm_composer.runs.query import AGE, STATE, age_in_days, current_state
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from glm_composer.errors import UserError
 from glm_composer.runs.filters import Value
-from glm_composer.runs.index import Index, facts_of_all
+from glm_composer.runs.known import Index, facts_of_all
 from glm_composer.runs.query import NAME, STATE, find
 
 _ENDINGS = (".parquet", ".csv")

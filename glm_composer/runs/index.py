@@ -11,21 +11,15 @@ Writers take turns, a batch of runs each; whoever comes second finds the work of
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from glm_composer.errors import UserError
 from glm_composer.runs.folder import METRICS
-from glm_composer.runs.reading import (
-    Metric,
-    MetricLog,
-    Plain,
-    is_over,
-    read_facts,
-    read_on,
-)
+from glm_composer.runs.known import OF_RUN, Index, metrics_by_number
+from glm_composer.runs.metric_log import MetricLog, read_on
+from glm_composer.runs.reading import is_over, read_facts
 
 FILE_NAME = "index.sqlite"
 
@@ -40,26 +34,11 @@ CREATE TABLE metrics (key INTEGER, run INTEGER, step INTEGER, last REAL, low REA
     low_step INTEGER, high REAL, high_step INTEGER, PRIMARY KEY (key, run)) WITHOUT ROWID;
 PRAGMA user_version = {_VERSION};
 """
-# Rows are in the order of their keys, so that a column of a listing is read in one go.
-_OF_RUN = "run = ? AND key IN (SELECT id FROM keys)"
 _BATCH = 100
 # Seconds a writer waits for its turn.
 _PATIENCE = 60.0
 # Nanoseconds. What has changed so lately may change again within the same tick of a file's clock.
 _SETTLED = 2_000_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Index:
-    """An open index.
-
-    Attributes:
-        runs_dir: parent of the runs.
-        database: SQLite, without implicit transactions.
-    """
-
-    runs_dir: Path
-    database: sqlite3.Connection
 
 
 @contextmanager
@@ -142,69 +121,6 @@ def rebuild(index: Index) -> None:
     refresh(index)
 
 
-def names(index: Index) -> list[str]:
-    """Return the names of all runs, in alphabetical order."""
-    return [name for (name,) in index.database.execute("SELECT name FROM runs ORDER BY name")]
-
-
-def keys(index: Index) -> list[str]:
-    """Return all keys that any run has or had a value of, metrics' names included."""
-    return [name for (name,) in index.database.execute("SELECT name FROM keys ORDER BY name")]
-
-
-def columns(index: Index, wanted: Iterable[str]) -> dict[str, dict[str, Plain]]:
-    """Return for each of these keys its value in every run that has one; of a metric the last."""
-    database = index.database
-    # Joined here: by SQLite, ten thousand names a column take four times as long.
-    runs = dict(database.execute("SELECT id, name FROM runs"))
-    numbers = dict(database.execute("SELECT name, id FROM keys"))
-    found: dict[str, dict[str, Plain]] = {}
-    for key in wanted:
-        number = (numbers.get(key, -1),)
-        values = dict(database.execute("SELECT run, last FROM metrics WHERE key = ?", number))
-        values |= database.execute("SELECT run, value FROM facts WHERE key = ?", number)
-        # Another process may have added runs since.
-        found[key] = {runs[run]: value for run, value in values.items() if run in runs}
-    return found
-
-
-def facts_of(index: Index, run: str) -> dict[str, Plain]:
-    """Return all that is known of a run but its metrics."""
-    rows = index.database.execute(
-        f"SELECT name, value FROM facts JOIN keys ON keys.id = key WHERE {_OF_RUN}",
-        (_number(index, run),),
-    )
-    return dict(rows)
-
-
-def facts_of_all(index: Index) -> dict[str, dict[str, Plain]]:
-    """Return all that is known of every run, with the last values of its metrics."""
-    found: dict[str, dict[str, Plain]] = {name: {} for name in names(index)}
-    for table, value in (("metrics", "last"), ("facts", "value")):
-        rows = index.database.execute(
-            f"SELECT runs.name, keys.name, {value} FROM {table} "
-            "JOIN runs ON runs.id = run JOIN keys ON keys.id = key"
-        )
-        for run, key, value in rows:
-            found[run][key] = value
-    return found
-
-
-def metrics_of(index: Index, run: str) -> dict[str, Metric]:
-    """Return all metrics of a run by name."""
-    return _metrics(index, _number(index, run))
-
-
-def metric_of_all(index: Index, name: str) -> dict[str, Metric]:
-    """Return a metric for each run that logged it."""
-    rows = index.database.execute(
-        "SELECT runs.name, metrics.step, last, low, low_step, high, high_step FROM metrics "
-        "JOIN runs ON runs.id = run WHERE key = (SELECT id FROM keys WHERE name = ?)",
-        (name,),
-    )
-    return {run: Metric(*values) for run, *values in rows}
-
-
 def _connect(path: Path) -> sqlite3.Connection:
     writable = os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
     if not writable:
@@ -273,7 +189,7 @@ def _take_in(index: Index, name: str) -> None:
     log = MetricLog()
     if row is not None:
         offset, tail, step, damaged = row[3:]
-        log = MetricLog(offset, tail, step, damaged, _metrics(index, row[0]))
+        log = MetricLog(offset, tail, step, damaged, metrics_by_number(index, row[0]))
     log = read_on(run_dir / METRICS, log)
     facts.setdefault("step", max(log.step, 0))
     if log.damaged:
@@ -316,23 +232,9 @@ def _forget(index: Index, name: str) -> None:
         index.database.execute("DELETE FROM runs WHERE id = ?", row)
 
 
-def _number(index: Index, run: str) -> int:
-    row = index.database.execute("SELECT id FROM runs WHERE name = ?", (run,)).fetchone()
-    return -1 if row is None else int(row[0])
-
-
 def _clear(index: Index, number: int) -> None:
     for table in ("facts", "metrics"):
-        index.database.execute(f"DELETE FROM {table} WHERE {_OF_RUN}", (number,))
-
-
-def _metrics(index: Index, number: int) -> dict[str, Metric]:
-    rows = index.database.execute(
-        "SELECT name, step, last, low, low_step, high, high_step FROM metrics "
-        f"JOIN keys ON keys.id = key WHERE {_OF_RUN}",
-        (number,),
-    )
-    return {name: Metric(*values) for name, *values in rows}
+        index.database.execute(f"DELETE FROM {table} WHERE {OF_RUN}", (number,))
 
 
 def _key_numbers(index: Index, wanted: Sequence[str]) -> dict[str, int]:

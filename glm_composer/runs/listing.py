@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from glm_composer.columns import print_columns
 from glm_composer.runs.filters import Value
-from glm_composer.runs.index import Index, facts_of_all, keys
+from glm_composer.runs.known import Index, facts_of_all, keys
 from glm_composer.runs.query import AGE, NAME, STATE, TAG, Runs, check_keys, find
 
 _HEADERS = {NAME: "run", "progress": "done", "model.name": "model", "parameters": "size"}

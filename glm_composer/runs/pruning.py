@@ -10,7 +10,8 @@ from glm_composer.columns import print_columns
 from glm_composer.conversion.files import locked
 from glm_composer.errors import UserError
 from glm_composer.runs.filters import Value
-from glm_composer.runs.index import Index, refresh
+from glm_composer.runs.index import refresh
+from glm_composer.runs.known import Index
 from glm_composer.runs.listing import cell
 from glm_composer.runs.query import AGE, NAME, STATE, TAG, find
 from glm_composer.runs.ranking import Direction, rank

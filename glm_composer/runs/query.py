@@ -8,7 +8,7 @@ from pathlib import Path
 from glm_composer.errors import UserError
 from glm_composer.runs import filters
 from glm_composer.runs.filters import Expression, Value
-from glm_composer.runs.index import Index, columns, facts_of, keys, names
+from glm_composer.runs.known import Index, columns, facts_of, keys, names
 from glm_composer.runs.status import ENDED, STATES, Status, shown_state
 
 NAME, STATE, TAG, AGE, STARTED = "name", "state", "tag", "age", "started"

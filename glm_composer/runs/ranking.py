@@ -6,7 +6,7 @@ from typing import Literal
 from glm_composer.columns import print_columns
 from glm_composer.errors import UserError
 from glm_composer.runs.filters import Value
-from glm_composer.runs.index import Index, metric_of_all
+from glm_composer.runs.known import Index, metric_of_all
 from glm_composer.runs.listing import cell
 from glm_composer.runs.query import AGE, NAME, STATE, find
 

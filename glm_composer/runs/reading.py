@@ -6,13 +6,13 @@ is not.
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from glm_composer.errors import UserError
 from glm_composer.runs.folder import CONFIG, DATA, ENVIRONMENT, EVENTS, STATUS
+from glm_composer.runs.metric_log import is_figure
 from glm_composer.runs.status import ENDED
 from glm_composer.runs.tags import read_tags
 
@@ -26,50 +26,8 @@ _STATUS = (
     "seconds_left",
 )
 _ENVIRONMENT = ("host", "ranks", "started", "cores", "parameters", "glm_composer", "python")
-# Of the file before the place read up to: tells whether it is still the same file.
-_TAIL = 200
 
 Plain = int | float | str
-
-
-@dataclass
-class Metric:
-    """A metric's finite values over training: the last, the lowest and the highest.
-
-    Attributes:
-        step: of the last value.
-        last: the value.
-        low: lowest value.
-        low_step: its step, the first of several.
-        high: highest value.
-        high_step: its step, the first of several.
-    """
-
-    step: int
-    last: float
-    low: float
-    low_step: int
-    high: float
-    high_step: int
-
-
-@dataclass
-class MetricLog:
-    """A metrics file as far as it has been read.
-
-    Attributes:
-        offset: bytes read, up to the end of a line.
-        tail: the last of those bytes.
-        step: of the last line; -1 before the first.
-        damaged: number of lines that are no objects with a step.
-        metrics: by name.
-    """
-
-    offset: int = 0
-    tail: bytes = b""
-    step: int = -1
-    damaged: int = 0
-    metrics: dict[str, Metric] = field(default_factory=dict)
 
 
 def read_facts(run_dir: Path) -> dict[str, Plain] | None:
@@ -108,29 +66,6 @@ def read_facts(run_dir: Path) -> dict[str, Plain] | None:
 def is_over(facts: dict[str, Plain]) -> bool:
     """Return whether a run's record says that it has ended."""
     return facts.get("state") in ENDED
-
-
-def read_on(path: Path, log: MetricLog) -> MetricLog:
-    """Read the lines that have come to a metrics file, or all of it where it is another now.
-
-    A last line that is not whole yet is left for the next time.
-    """
-    try:
-        with path.open("rb") as file:
-            file.seek(log.offset - len(log.tail))
-            if file.read(len(log.tail)) != log.tail:
-                # A resumed run has dropped the lines behind its checkpoint.
-                log = MetricLog()
-                file.seek(0)
-            new = file.read()
-    except OSError:
-        return MetricLog()
-    new = new[: new.rfind(b"\n") + 1]
-    log.offset += len(new)
-    log.tail = (log.tail + new)[-_TAIL:]
-    for line in new.splitlines():
-        _add_line(log, line)
-    return log
 
 
 def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
@@ -228,7 +163,7 @@ def _final_figures(summary: dict[str, Any]) -> dict[str, Any]:
         of_model = figures.get("model") if isinstance(figures, dict) else None
         for metric, value in of_model.items() if isinstance(of_model, dict) else ():
             found[f"final/{name}/{metric}"] = value
-    return {name: value for name, value in found.items() if _is_figure(value)}
+    return {name: value for name, value in found.items() if is_figure(value)}
 
 
 def _first_start(run_dir: Path) -> str | None:
@@ -239,38 +174,3 @@ def _first_start(run_dir: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return str(event.get("time")) if isinstance(event, dict) and event.get("time") else None
-
-
-def _add_line(log: MetricLog, line: bytes) -> None:
-    try:
-        row = json.loads(line)
-        step = row["step"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        log.damaged += 1
-        return
-    if not isinstance(step, int):
-        log.damaged += 1
-        return
-    log.step = step
-    for name, value in _figures(row):
-        metric = log.metrics.get(name)
-        if metric is None:
-            log.metrics[name] = Metric(step, value, value, step, value, step)
-            continue
-        metric.step, metric.last = step, value
-        if value < metric.low:
-            metric.low, metric.low_step = value, step
-        if value > metric.high:
-            metric.high, metric.high_step = value, step
-
-
-def _figures(row: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    for name, value in row.items():
-        if name != "step" and _is_figure(value):
-            yield str(plain(name)), float(value)
-
-
-def _is_figure(value: Any) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return abs(value) <= 1e300 and math.isfinite(value)

@@ -14,15 +14,8 @@ import yaml
 from run_folders import write_run
 
 from glm_composer.errors import UserError
-from glm_composer.runs.index import (
-    FILE_NAME,
-    columns,
-    facts_of_all,
-    metric_of_all,
-    names,
-    open_index,
-    rebuild,
-)
+from glm_composer.runs.index import FILE_NAME, open_index, rebuild
+from glm_composer.runs.known import columns, facts_of_all, metric_of_all, names
 from glm_composer.runs.listing import print_runs
 from glm_composer.runs.process import process_start, this_host
 from glm_composer.runs.query import find
@@ -205,7 +198,8 @@ def test_a_directory_that_is_none_is_named(tmp_path):
 READER = """
 import os, sys
 from pathlib import Path
-from glm_composer.runs.index import columns, open_index
+from glm_composer.runs.index import open_index
+from glm_composer.runs.known import columns
 import yaml
 os.chdir(sys.argv[1])
 if os.geteuid() == 0:
