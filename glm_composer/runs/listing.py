@@ -49,8 +49,8 @@ def print_runs(
     check_keys(index, "--columns", more)
     metrics = _candidates(keys(index)) if usual else []
     first = [*_FIRST, TAG, "damaged"] if usual else []
-    runs = find(index, [*first, *more, *metrics], where, sort, reverse=reverse)
-    runs = dict(list(runs.items())[:limit])
+    wanted = [*first, *more, *metrics]
+    runs = find(index, wanted, where, sort, reverse=reverse, limit=limit)
     if as_json:
         print(json.dumps(_objects(index, runs, more if columns else None), indent=1))
         return

@@ -26,6 +26,7 @@ def find(
     sort: str = STARTED,
     *,
     reverse: bool = False,
+    limit: int | None = None,
 ) -> Runs:
     """Return runs and what they have of the keys wanted.
 
@@ -38,6 +39,7 @@ def find(
         where: an expression of `filters`; None for all runs.
         sort: a key; the newest, largest or last in the alphabet comes first.
         reverse: turn that order around; runs without a value come last either way.
+        limit: return no more than so many of the first.
 
     Raises:
         UserError: the expression is none, or it or `sort` has a key of no run.
@@ -58,8 +60,8 @@ def find(
         key=lambda name: _order(by[name]),
         reverse=not reverse,
     )
-    ordered = [*ranked, *(name for name in found if name not in by)]
-    shown = [(key, having[key]) for key in wanted]
+    ordered = [*ranked, *(name for name in found if name not in by)][:limit]
+    shown = [(key, having[key]) for key in wanted if having[key]]
     return {
         name: {key: values[name] for key, values in shown if name in values} for name in ordered
     }
