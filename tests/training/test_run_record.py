@@ -4,14 +4,12 @@ import hashlib
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from composer.core import Event
 
 from glm_composer.runs.events import read_events
 from glm_composer.training.build import build_trainer
@@ -133,39 +131,32 @@ def test_changes_of_the_code_can_be_made_again_from_the_record(tree, tmp_path):
     assert not (tree / "glm_composer/progress.py").exists()
 
 
-class Timed(ReportStatus):
-    """Adds up what it takes of the main thread's time."""
+class Noting(ReportStatus):
+    """Notes what it is told of."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.steps = [0.0]
+        self.told = []
 
     def run_event(self, event, state, logger) -> None:
-        began = time.thread_time()
+        self.told.append(lambda: ReportStatus.run_event(self, event, state, logger))
         super().run_event(event, state, logger)
-        self.steps[-1] += time.thread_time() - began
-        if event is Event.BATCH_END:
-            self.steps.append(0.0)
 
     def log_metrics(self, metrics, step=None) -> None:
-        began = time.thread_time()
+        self.told.append(lambda: ReportStatus.log_metrics(self, metrics, step))
         super().log_metrics(metrics, step)
-        self.steps[-1] += time.thread_time() - began
 
 
 def test_the_status_follows_the_run_and_costs_it_nothing(configure):
     config = configure("max_duration=40ba", "eval_interval=40ba", "save_interval=40ba")
     config.run_dir.mkdir()
     pulse = Pulse()
-    status = Timed(pulse, config.run_dir)
+    status = Noting(pulse, config.run_dir)
     began = time.monotonic()
     trainer = build_trainer(config, [status])
     trainer.fit()
     trainer.close()
     took = time.monotonic() - began
-    assert len(status.steps) == 41
-    # Most take far less on an idle machine; the first imports, the last writes down an evaluation.
-    assert statistics.median(status.steps) < 1e-4
     assert (pulse.step, pulse.epoch, pulse.progress) == (40, 5, 1.0)
     lines = (config.run_dir / "metrics.jsonl").read_text().splitlines()
     assert pulse.loss == json.loads(lines[-1])["train/loss"]
@@ -173,3 +164,9 @@ def test_the_status_follows_the_run_and_costs_it_nothing(configure):
     assert pulse.tokens_per_second > 40 * 16 * 64 / took
     assert pulse.seconds_left == 0
     assert [(e["name"], e["step"]) for e in read_events(config.run_dir)] == [("validation", 40)]
+
+    # All of it once more, evaluation included: in the thread's own time, since others work here.
+    began = time.thread_time()
+    for tell in status.told:
+        tell()
+    assert (time.thread_time() - began) / 40 < 1e-4

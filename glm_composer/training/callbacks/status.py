@@ -58,16 +58,19 @@ class ReportStatus(LoggerDestination):
                 self._tell_of_evaluation(state)
             return
         pulse = self._pulse
-        if event is Event.FIT_START or event is Event.EVAL_AFTER_ALL:
+        if event is Event.FIT_START:
+            pulse.state = "training"
+            self._measure(state)
+        elif event is Event.EVAL_AFTER_ALL:
             pulse.state = "training"
         elif event is Event.EVAL_BEFORE_ALL:
             pulse.state = "evaluating"
-        if event is Event.BATCH_END:
-            pulse.step = state.timestamp.batch.value
-        if event in (Event.FIT_START, Event.FIT_END) or (
-            event is Event.BATCH_END and time.monotonic() - self._done[-1][0] > _PERIOD
-        ):
+        elif event is Event.FIT_END:
             self._measure(state)
+        elif event is Event.BATCH_END:
+            pulse.step = state.timestamp.batch.value
+            if time.monotonic() - self._done[-1][0] > _PERIOD:
+                self._measure(state)
         pulse.enter(phase)
 
     def _measure(self, state: State) -> None:
