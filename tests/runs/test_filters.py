@@ -37,10 +37,9 @@ def expressions(draw: st.DrawFn, depth: int = 3) -> tuple[str, str]:
     if kind == "not":
         return f"not ({ours})", f"(not ({python}))"
     right, right_python = draw(expressions(depth - 1))
-    # Without parentheses on either side: `and` binds tighter, as in Python.
     if draw(st.booleans()):
-        ours, right = f"({ours})", f"({right})"
-        return f"{ours} {kind.upper()} {right}", f"({python} {kind} {right_python})"
+        return f"({ours}) {kind.upper()} ({right})", f"(({python}) {kind} ({right_python}))"
+    # Without parentheses in either language: `and` binds tighter in both.
     return f"{ours} {kind} {right}", f"{python} {kind} {right_python}"
 
 
