@@ -38,7 +38,7 @@ def expressions(draw: st.DrawFn, depth: int = 3) -> tuple[str, str]:
         return f"not ({ours})", f"(not ({python}))"
     right, right_python = draw(expressions(depth - 1))
     if draw(st.booleans()):
-        return f"({ours}) {kind.upper()} ({right})", f"(({python}) {kind} ({right_python}))"
+        return f"({ours}) {kind.upper()} ({right})", f"({python}) {kind} ({right_python})"
     # Without parentheses in either language: `and` binds tighter in both.
     return f"{ours} {kind} {right}", f"{python} {kind} {right_python}"
 
