@@ -18,6 +18,7 @@ from glm_composer import (
     cli_init,
     cli_jobs,
     cli_plugins,
+    cli_runs,
     cli_sweep,
     cli_variants,
 )
@@ -40,6 +41,7 @@ app.add_typer(cli_init.app)
 app.add_typer(cli_sweep.app)
 app.add_typer(cli_jobs.app, name="jobs")
 app.add_typer(cli_checkpoints.app, name="checkpoints")
+app.add_typer(cli_runs.app, name="runs")
 
 
 @app.command()
@@ -70,6 +72,9 @@ def train(file: File, overrides: Overrides = None) -> None:
     from glm_composer.training.run import train as run
 
     run(config)
+
+
+app.command()(cli_runs.rerun)
 
 
 @app.command()

@@ -5,9 +5,9 @@ import inspect
 from dataclasses import dataclass
 
 from glm_composer import __version__
+from glm_composer.columns import print_columns
 from glm_composer.errors import UserError
 from glm_composer.registry import REGISTRIES, Registry
-from glm_composer.report.columns import print_columns
 
 BUILT_IN = f"glm-composer {__version__} (built-in)"
 

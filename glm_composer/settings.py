@@ -101,7 +101,11 @@ def structure(schema: type[T], raw: Any, source: str, prefix: str = "") -> T:
         if registry is not None:
             section = raw.get(name, {"name": field.default} if field.default else None)
             values[name] = _named_section(
-                registry, section, source, f"{prefix}{name}", field.default
+                registry,
+                section,
+                source,
+                f"{prefix}{name}",
+                typing.cast(str | None, field.default),
             )
         elif "registry_each" in field.metadata:
             values[name] = {

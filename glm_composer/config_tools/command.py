@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from glm_composer.columns import print_columns
 from glm_composer.config_tools.compare import differences
 from glm_composer.config_tools.docs import is_current, write
 from glm_composer.config_tools.files import chain_rows, find, listed, resolve
 from glm_composer.config_tools.origin import annotate, find_origins
 from glm_composer.errors import UserError
 from glm_composer.marks import shown
-from glm_composer.report.columns import print_columns
 from glm_composer.settings import dump
 from glm_composer.training.composer_import import import_composer
 

@@ -1,9 +1,9 @@
 """Figures of a dataset as text and cells of tables."""
 
+from glm_composer.columns import print_columns
 from glm_composer.data_tools.defects import Findings
 from glm_composer.data_tools.leakage import LEVELS, Leakage, SplitLeakage
 from glm_composer.data_tools.stats import GroupStats, Stats
-from glm_composer.report.columns import print_columns
 
 # Species listed on the terminal; the page lists them all, and every assembly.
 _SHOWN = 20

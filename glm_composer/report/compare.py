@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from glm_composer.columns import print_columns
 from glm_composer.errors import UserError
-from glm_composer.report.columns import print_columns
 from glm_composer.report.document import replace_text
 from glm_composer.report.numbers import number, with_error
 from glm_composer.report.record import Run, read_run
@@ -70,8 +70,22 @@ def read_comparison(directories: Sequence[str | Path]) -> Comparison:
     Raises:
         UserError: no run there, a run given twice, or none that logged anything to compare.
     """
+    comparison = comparison_of([read_run(directory) for directory in directories])
+    if not comparison.tables and not comparison.losses():
+        raise UserError(
+            f"{', '.join(map(str, directories))}: no metrics to compare: no metrics.jsonl there "
+            "holds variant scores (evaluation.tables) or a held-out loss yet"
+        )
+    return comparison
+
+
+def comparison_of(found: Sequence[Run]) -> Comparison:
+    """Return runs as they are compared, whether or not they have logged anything yet.
+
+    Raises:
+        UserError: a run is given twice.
+    """
     runs: dict[str, Run] = {}
-    found = [read_run(directory) for directory in directories]
     names = [run.name for run in found]
     for run in found:
         # Runs of one name are told apart by where they are.
@@ -80,15 +94,9 @@ def read_comparison(directories: Sequence[str | Path]) -> Comparison:
             raise UserError(f"{run.directory}: given twice; name each run once")
         runs[name] = run
     tables = [name.split("/")[1] for name in _metric_names(runs) if name.startswith(_EVALUATED)]
-    comparison = Comparison(
+    return Comparison(
         runs=runs, tables=list(dict.fromkeys(tables)), notes=_notes(runs, set(tables))
     )
-    if not comparison.tables and not comparison.losses():
-        raise UserError(
-            f"{', '.join(map(str, directories))}: no metrics to compare: no metrics.jsonl there "
-            "holds variant scores (evaluation.tables) or a held-out loss yet"
-        )
-    return comparison
 
 
 def write_comparison(comparison: Comparison, out: Path) -> Path:

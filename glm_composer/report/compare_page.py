@@ -23,14 +23,18 @@ def page(comparison: Comparison) -> str:
     """Return the comparison as HTML."""
     count = len(comparison.runs)
     title = f"{count} runs compared" if count > 1 else "1 run"
-    return document(
-        title,
-        tag("header", tag("h1", title), tag("p", ", ".join(comparison.runs))),
+    listed = tag("p", ", ".join(comparison.runs))
+    return document(title, tag("header", tag("h1", title), listed), body(comparison))
+
+
+def body(comparison: Comparison) -> list[Child]:
+    """Return the sections of a comparison."""
+    return [
         _notes(comparison),
         [_table_section(comparison, name) for name in comparison.tables],
         _loss_section(comparison),
         _settings_section(comparison),
-    )
+    ]
 
 
 def _notes(comparison: Comparison) -> Markup | None:

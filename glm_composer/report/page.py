@@ -38,9 +38,12 @@ def write_report(run_dir: Path) -> Path:
 
 def page(run: Run) -> str:
     """Return the report of a run as HTML."""
-    return document(
-        run.name,
-        _header(run),
+    return document(run.name, header(run), body(run))
+
+
+def body(run: Run) -> list[Child]:
+    """Return the sections of a run's report, headline first."""
+    return [
         tag("div", _headline(run), class_="keys"),
         _missing(run),
         training_section(run),
@@ -49,10 +52,11 @@ def page(run: Run) -> str:
         data_section(run),
         configuration_section(run),
         environment_section(run),
-    )
+    ]
 
 
-def _header(run: Run) -> Markup:
+def header(run: Run) -> Markup:
+    """Return a run's name, when it started, its commit and its length."""
     environment = run.environment
     commit = environment.get("git_commit")
     changed = len(environment.get("git_changed_files") or [])

@@ -3,14 +3,16 @@
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Literal, get_args
 
 from glm_composer.errors import UserError
 from glm_composer.runs.folder import STATUS, write_whole
 from glm_composer.runs.process import is_running, this_host
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 State = Literal["starting", "training", "evaluating", "finished", "stopped", "failed"]
 ENDED: tuple[State, ...] = ("finished", "stopped", "failed")
@@ -66,7 +68,12 @@ class Status:
     code: int | None = None
 
 
-_FORMAT = TypeAdapter(Status)
+@cache
+def _format() -> "TypeAdapter[Status]":
+    # Not made before a status is read: a listing of runs reads none.
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Status)
 
 
 def read_status(run_dir: Path) -> Status | None:
@@ -75,9 +82,11 @@ def read_status(run_dir: Path) -> Status | None:
     Raises:
         UserError: the file is damaged or cannot be read.
     """
+    from pydantic import ValidationError
+
     path = run_dir / STATUS
     try:
-        return _FORMAT.validate_json(path.read_bytes(), strict=True)
+        return _format().validate_json(path.read_bytes(), strict=True)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -4,7 +4,7 @@ import shlex
 import statistics
 from collections.abc import Sequence
 
-from glm_composer.report.columns import print_columns
+from glm_composer.columns import print_columns
 from glm_composer.sweeps.definition import Definition
 from glm_composer.sweeps.dimensions import Choice, Dimension
 from glm_composer.sweeps.journal import Trial

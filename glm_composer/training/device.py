@@ -15,6 +15,15 @@ def device_type() -> str:
     return "gpu" if torch.cuda.is_available() else "cpu"
 
 
+def share_cores(local_ranks: int) -> None:
+    """Give this process its part of a CPU's cores; the ranks of a machine share them.
+
+    Whoever has set OMP_NUM_THREADS, as sweeps do for their trials, has dealt them out.
+    """
+    if device_type() == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_ranks))
+
+
 def check_machine(config: Config) -> None:
     """Check that this machine can do what a run asks for.
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import cast
 
-import torch
 from composer import Trainer
 from composer.utils import dist
 
@@ -25,7 +24,7 @@ from glm_composer.training.build import build_trainer
 from glm_composer.training.callbacks.ema import EMA
 from glm_composer.training.callbacks.status import ReportStatus
 from glm_composer.training.composer_model import GenomicModel
-from glm_composer.training.device import device_type
+from glm_composer.training.device import device_type, share_cores
 from glm_composer.training.ends import Life, recorded
 from glm_composer.training.final import evaluate_run
 from glm_composer.training.parallel import whole
@@ -52,11 +51,9 @@ def train(config: Config) -> None:
     faulthandler.enable(2)
     # The watch gives up after `rank_timeout`; this is for what it cannot tell.
     dist.initialize_dist(device_type(), timeout=config.rank_timeout + _MARGIN)
+    share_cores(dist.get_local_world_size())
     if device_type() == "cpu":
         keep_freed_memory()
-    if device_type() == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        # Ranks of one machine share its cores.
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // dist.get_local_world_size()))
     check_resumable(config)
     check_writable(config)
     with _alone(config), signals.listening(), recorded(config) as life:

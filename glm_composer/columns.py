@@ -14,9 +14,6 @@ def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]], *, words
     # Not cut to the width of the terminal: figures that end in dots are none.
     cells = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        aligned = (
-            cell.ljust(width) if column < words else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        print("  ".join(aligned).rstrip())
+    sides = ["<" if column < words else ">" for column in range(len(widths))]
+    line = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    print("\n".join(line.format(*row).rstrip() for row in cells))
