@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test test-fast start-kill lint bench bench-convert bench-data bench-train bench-learning bench-memory bench-optimizers bench-sequence bench-score bench-start lock
+.PHONY: setup demo test test-fast start-kill lint bench bench-convert bench-data bench-train bench-learning bench-memory bench-optimizers bench-sequence bench-score bench-start bench-runs bench-steering lock
 
 setup: .venv/.ready
 
@@ -18,7 +18,7 @@ demo: setup
 	@glm report runs/quickstart
 
 test: test-fast
-	@python -m pytest -m slow
+	@python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 # Without the long proofs: ranks, kills, stock readers, every README command.
 test-fast: setup
@@ -68,6 +68,14 @@ bench-memory: setup
 # From the command to the first step.
 bench-start: setup
 	@python benchmarks/first_step.py
+
+# Listing ten thousand runs.
+bench-runs: setup
+	@python benchmarks/runs_index.py
+
+# What looking for requests adds to a step of two ranks.
+bench-steering: setup
+	@python benchmarks/steering.py
 
 # Pins every dependency, hashed and without addresses; needs a network.
 lock: setup

@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 STEPS = 2_000
 RANKS = 2
@@ -39,13 +40,16 @@ def measure(run_dir: Path) -> None:
     rate = SetLearningRate(optimizer, lambda state: 1.0)
     steering = Steering(run_dir, asked, rate, {})
     answers = Answers(steering)
-    state = SimpleNamespace(
+    state: Any = SimpleNamespace(
         timestamp=SimpleNamespace(batch=Time(1, "ba")),
         outputs={"sums": torch.ones(len(NAMES), 2, dtype=torch.float64)},
     )
-    logger = SimpleNamespace(log_metrics=lambda metrics: None)
+    logger: Any = SimpleNamespace(log_metrics=lambda metrics: None)
     steering.fit_start(state, logger)
-    kinds = {"without": [LogLosses()], "with": [LogLosses((), asked), steering, answers]}
+    kinds: dict[str, list[Any]] = {
+        "without": [LogLosses()],
+        "with": [LogLosses((), asked), steering, answers],
+    }
     taken: dict[str, list[float]] = {name: [] for name in kinds}
     for step in range(2 * STEPS):
         name = "with" if step % 2 else "without"

@@ -4,6 +4,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from glm_composer.columns import print_columns
 from glm_composer.errors import UserError
 from glm_composer.runs.folder import CHECKPOINTS
 from glm_composer.training.checkpoint_folder import (
@@ -38,7 +39,7 @@ def print_list(run: Path) -> None:
         for name, label in ((BEST, "best"), (LATEST, "latest"))
         if (link := run / CHECKPOINTS / name).is_symlink()
     }
-    rows = [_COLUMNS]
+    rows = []
     for path in checkpoints:
         manifest = manifests.get(path)
         kept = [links[path.name]] if path.name in links else []
@@ -57,11 +58,7 @@ def print_list(run: Path) -> None:
                 f"{path.stat().st_size / 1e6:.1f}",
             )
         )
-    # Not by `report.columns`: the libraries around it take a second to import.
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    print_columns(_COLUMNS, rows, words=5)
 
 
 def print_verified(path: Path) -> bool:
