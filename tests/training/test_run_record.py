@@ -163,7 +163,8 @@ def test_the_status_follows_the_run_and_costs_it_nothing(configure):
     # 40 batches of 16 x 64 bases, in part of the time that building took as well.
     assert pulse.tokens_per_second > 40 * 16 * 64 / took
     assert pulse.seconds_left == 0
-    assert [(e["name"], e["step"]) for e in read_events(config.run_dir)] == [("validation", 40)]
+    events = [(e["event"], e.get("name"), e["step"]) for e in read_events(config.run_dir)]
+    assert events == [("evaluated", "validation", 40), ("checkpoint", None, 40)]
 
     # All of it once more, evaluation included: in the thread's own time, since others work here.
     began = time.thread_time()
