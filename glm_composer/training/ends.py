@@ -77,6 +77,8 @@ class Life:
         self.trainer = trainer
         at = trainer.state.timestamp
         self.pulse.step, self.pulse.epoch = at.batch.value, at.epoch.value
+        elapsed = trainer.state.get_elapsed_duration()
+        self.pulse.progress = elapsed.value if elapsed is not None else 0.0
         name = f"ep{at.epoch.value}-ba{at.batch.value}-rank0.pt" if at.batch.value else None
         self._journal.started(resumed_from=name)
 
