@@ -19,9 +19,13 @@ from composer.utils import dist
 from torch.distributed import DistError
 
 from glm_composer.config import Config
+from glm_composer.errors import UserError
 from glm_composer.exits import report_errors
+from glm_composer.runs.folder import CHECKPOINTS
 from glm_composer.runs.reasons import CODES, FINISHED, End, RunEnds, end_of
 from glm_composer.runs.requests import Answer, answer, any_waiting, read_waiting
+from glm_composer.runs.status import read_status
+from glm_composer.training.checkpoint_folder import list_checkpoints
 from glm_composer.training.journal import Journal
 from glm_composer.training.peers import Peers, unanswered
 from glm_composer.training.pulse import Pulse
@@ -69,8 +73,19 @@ class Life:
 
     def begin(self) -> None:
         """Say that the run starts, on all ranks."""
+        self._remember()
         self._watch.start()
         self._journal.begin()
+
+    def _remember(self) -> None:
+        """Take up how far the run was: it may end before its checkpoint is read."""
+        before = None
+        with suppress(UserError):
+            before = read_status(self._run_dir)
+        if before is not None and list_checkpoints(self._run_dir / CHECKPOINTS):
+            pulse = self.pulse
+            pulse.step, pulse.epoch = before.step, before.epoch
+            pulse.progress, pulse.loss = before.progress, before.loss
 
     def built(self, trainer: Trainer) -> None:
         """Say what the run goes on from."""

@@ -2,9 +2,11 @@
 
 import errno
 import os
+import re
 import resource
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -29,6 +31,12 @@ def test_every_reason_has_its_code():
     assert (CODES["signal"], CODES["requested"], CODES["aborted"]) == (75, 76, 77)
     assert (CODES["out_of_memory"], CODES["lost_rank"], CODES["stuck_rank"]) == (78, 79, 79)
     assert [reason for reason, code in CODES.items() if code == 0] == ["finished"]
+
+
+def test_every_reason_and_its_code_are_told():
+    page = Path(__file__).parents[2] / "docs/jobs.md"
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", page.read_text(), re.MULTILINE)
+    assert {reason: int(code) for code, reason in rows} == CODES
 
 
 def test_a_torch_tensor_that_does_not_fit_is_out_of_memory():
