@@ -72,6 +72,12 @@ def test_a_file_that_does_not_fit_is_a_full_disk(tmp_path):
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 10
 
 
+def test_a_full_disk_says_what_to_do():
+    for file, place in (("scores.parquet", "scores.parquet"), (None, "disk")):
+        message = end_of(OSError(errno.ENOSPC, "No space left on device", file)).message
+        assert message.startswith(f"{place}: No space left on device; make room")
+
+
 def test_a_user_error_that_a_full_disk_caused_is_a_full_disk():
     def explain() -> None:
         try:
