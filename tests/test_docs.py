@@ -171,7 +171,7 @@ def test_files_exist(page):
 
 
 TRAINING = [
-    (page.name, shlex.split(line.partition("train.py ")[2].rstrip(" &")))
+    (page.name, shlex.split(line.partition("train.py ")[2].removesuffix("&")))
     for page in GUIDES
     for line in blocks(page)
     if "train.py yamls/" in line

@@ -13,6 +13,8 @@ EVENTS = "events.jsonl"
 STATUS = "status.json"
 RANKS = "ranks"
 COMMANDS = "commands"
+# Room on the disk that a run keeps until its end.
+ROOM = ".room"
 CHECKPOINTS = "checkpoints"
 
 

@@ -1,5 +1,6 @@
 """What `glm jobs` prints of jobs."""
 
+import os
 import re
 from dataclasses import asdict
 from datetime import timedelta
@@ -49,7 +50,8 @@ def print_job(run_dir: Path, status: Status) -> None:
             print(f"{key:<18}{value}")
     for change in set_since(run_dir, 1):
         print(f"{'set':<18}{change.key} = {change.value} after batch {change.step}")
-    if (run_dir / COMMANDS).is_dir():
+    # Only the owner of a job sees them.
+    if os.access(run_dir / COMMANDS, os.R_OK | os.X_OK, effective_ids=True):
         for request in read_waiting(run_dir).requests:
             print(f"{'waiting':<18}{request.kind} of {request.sender}, {request.sent}")
 
@@ -62,9 +64,10 @@ def _row(run_dir: Path) -> tuple[str, ...]:
     if status is None:
         return (run_dir.name, "damaged", *[""] * (len(_COLUMNS) - 2))
     loss, speed = status.loss, status.tokens_per_second
+    tells = status.reason and status.reason != status.state
     return (
         run_dir.name,
-        shown_state(status) + (f" ({status.reason})" if status.reason else ""),
+        shown_state(status) + (f" ({status.reason})" if tells else ""),
         str(status.step),
         str(status.epoch),
         _share(status.progress),

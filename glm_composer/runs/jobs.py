@@ -2,12 +2,14 @@
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
 from glm_composer.conversion.files import locked
 from glm_composer.errors import UserError
-from glm_composer.runs.folder import CHECKPOINTS, COMMANDS, RANKS, STATUS
+from glm_composer.runs.folder import CHECKPOINTS, COMMANDS, RANKS, ROOM, STATUS
 from glm_composer.runs.requests import Answer, Kind, Request, read_answer, send
 from glm_composer.runs.status import ENDED, Status, read_status, shown_state
 
@@ -59,7 +61,8 @@ def ask(
     """
     if kind != "set" and not is_live(status):
         raise UserError(f"{run_dir}: {shown_state(status)}; nobody there to {kind}")
-    return send(run_dir, kind, key, value)
+    with _explained(run_dir):
+        return send(run_dir, kind, key, value)
 
 
 def wait(run_dir: Path, request: Request, seconds: float) -> Answer:
@@ -96,17 +99,24 @@ def clean_up(run_dir: Path, status: Status) -> list[Path]:
     Raises:
         UserError: the job goes on.
     """
-    taken = f"{run_dir}: goes on ({shown_state(status)}); stop it first"
+    # Imported late: no other request needs it.
+    from glm_composer.training.checkpoint_folder import ASIDE, is_interrupted, list_checkpoints
+
     if is_live(status):
-        raise UserError(taken)
-    with locked(run_dir / ".lock", shared=False, taken=taken):
+        raise UserError(f"{run_dir}: goes on ({shown_state(status)}); stop it first")
+    taken = f"{run_dir}: its process is still there; wait until it has ended"
+    checkpoints = run_dir / CHECKPOINTS
+    with _explained(run_dir), locked(run_dir / ".lock", shared=False, taken=taken):
         found = [
+            # First: what is aside tells that they are torsos.
+            *filter(is_interrupted, list_checkpoints(checkpoints)),
             run_dir / COMMANDS,
             run_dir / RANKS,
-            run_dir / CHECKPOINTS / "partial",
+            checkpoints / ASIDE,
+            run_dir / ROOM,
             *run_dir.glob("*.partial"),
             *run_dir.glob(".*.partial"),
-            *run_dir.glob(f"{CHECKPOINTS}/*.partial"),
+            *checkpoints.glob("*.partial"),
         ]
         removed = [path for path in found if path.exists() or path.is_symlink()]
         for path in removed:
@@ -115,3 +125,14 @@ def clean_up(run_dir: Path, status: Status) -> list[Path]:
             else:
                 path.unlink()
     return removed
+
+
+@contextmanager
+def _explained(run_dir: Path) -> Iterator[None]:
+    """Turn an OSError into a UserError that names the job."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{run_dir}: cannot be changed: {error.strerror}; is it yours, and is there room?"
+        ) from None

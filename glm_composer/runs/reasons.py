@@ -123,5 +123,8 @@ def _line(error: BaseException) -> str:
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     if isinstance(error, UserError):
         return first
+    if isinstance(error, OSError) and error.errno in _FULL:
+        place = error.filename or "disk"
+        return f"{place}: {error.strerror}; make room and start the same command again"
     name = type(error).__name__
     return f"{name}: {first}" if first else name

@@ -19,9 +19,13 @@ from composer.utils import dist
 from torch.distributed import DistError
 
 from glm_composer.config import Config
+from glm_composer.errors import UserError
 from glm_composer.exits import report_errors
+from glm_composer.runs.folder import CHECKPOINTS
 from glm_composer.runs.reasons import CODES, FINISHED, End, RunEnds, end_of
 from glm_composer.runs.requests import Answer, answer, any_waiting, read_waiting
+from glm_composer.runs.status import read_status
+from glm_composer.training.checkpoint_folder import list_checkpoints
 from glm_composer.training.journal import Journal
 from glm_composer.training.peers import Peers, unanswered
 from glm_composer.training.pulse import Pulse
@@ -69,14 +73,27 @@ class Life:
 
     def begin(self) -> None:
         """Say that the run starts, on all ranks."""
+        self._remember()
         self._watch.start()
         self._journal.begin()
+
+    def _remember(self) -> None:
+        """Take up how far the run was: it may end before its checkpoint is read."""
+        before = None
+        with suppress(UserError):
+            before = read_status(self._run_dir)
+        if before is not None and list_checkpoints(self._run_dir / CHECKPOINTS):
+            pulse = self.pulse
+            pulse.step, pulse.epoch = before.step, before.epoch
+            pulse.progress, pulse.loss = before.progress, before.loss
 
     def built(self, trainer: Trainer) -> None:
         """Say what the run goes on from."""
         self.trainer = trainer
         at = trainer.state.timestamp
         self.pulse.step, self.pulse.epoch = at.batch.value, at.epoch.value
+        elapsed = trainer.state.get_elapsed_duration()
+        self.pulse.progress = elapsed.value if elapsed is not None else 0.0
         name = f"ep{at.epoch.value}-ba{at.batch.value}-rank0.pt" if at.batch.value else None
         self._journal.started(resumed_from=name)
 

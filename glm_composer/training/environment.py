@@ -84,4 +84,5 @@ def _git(*arguments: str, strip: bool = True) -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip() if strip else done.stdout
+    # Not at the beginning: a line of `git status` may start with a blank.
+    return done.stdout.rstrip() if strip else done.stdout

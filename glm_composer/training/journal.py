@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 
 from glm_composer.config import Config
 from glm_composer.runs import folder
@@ -21,7 +22,6 @@ from glm_composer.runs.status import ENDED, Status, read_status, write_status
 from glm_composer.training.pulse import Pulse
 
 _LOG = logging.getLogger(__name__)
-_ROOM = ".room"
 _ROOM_BYTES = 1 << 14
 # Seconds without a new sign of life, of which there is one a second, after which a lower rank is
 # not waited for any more to write down the end.
@@ -53,7 +53,7 @@ class Journal:
             OSError: the directory cannot be written.
         """
         if self._rank == 0:
-            (self._run_dir / _ROOM).write_bytes(b"\n" * _ROOM_BYTES)
+            (self._run_dir / folder.ROOM).write_bytes(b"\n" * _ROOM_BYTES)
             write_status(self._run_dir, self._status())
         write_rank(self._run_dir, self._said())
 
@@ -85,14 +85,19 @@ class Journal:
             write_rank(self._run_dir, self._said(end))
         if self._rank != 0 and (end.reason == "finished" or self._is_written()):
             return
-        (self._run_dir / _ROOM).unlink(missing_ok=True)
-        try:
-            self.started()
-            event = {"reason": end.reason, "message": end.message, "code": end.code}
-            append_event(self._run_dir, "ended", step=self._pulse.step, **event)
-            write_status(self._run_dir, self._status(end))
-        except OSError as error:
-            _LOG.error("%s: the run's end cannot be noted: %s", self._run_dir, error)
+        event = {"reason": end.reason, "message": end.message, "code": end.code}
+        notes: list[Callable[[], None]] = [
+            lambda: (self._run_dir / folder.ROOM).unlink(missing_ok=True),
+            self.started,
+            lambda: append_event(self._run_dir, "ended", step=self._pulse.step, **event),
+            lambda: write_status(self._run_dir, self._status(end)),
+        ]
+        for note in notes:
+            # One that cannot be written does not keep the others from it.
+            try:
+                note()
+            except OSError as error:
+                _LOG.error("%s: the run's end cannot be noted: %s", self._run_dir, error)
 
     def _is_written(self) -> bool:
         """Whether a lower rank writes down the end; it is waited for while it lives."""

@@ -80,6 +80,13 @@ def _alone(config: Config) -> Iterator[None]:
                     write_settings(config)
             except UserError as error:
                 refused = [str(error)]
+            except OSError as error:
+                # The others wait for an answer.
+                file = error.filename or config.run_dir
+                refused = [
+                    f"{file}: cannot be written: {error.strerror}; mend it, or choose another "
+                    "runs_dir or run_name"
+                ]
         dist.broadcast_object_list(refused, src=0)
         if refused[0] is not None:
             raise UserError(refused[0])

@@ -62,12 +62,18 @@ def listening() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Remember a signal that comes inside, for `received`, instead of raising."""
+    """Remember a signal that comes inside, for `received`, instead of raising.
+
+    Raises:
+        RunEnds: at the end, for one that came too late to be acted on inside.
+    """
     _state.deferring = True
     try:
         yield
     finally:
         _state.deferring = False
+    if _state.first:
+        raise RunEnds("signal", ending(_state.first))
 
 
 def _handle(number: int, frame: FrameType | None) -> None:

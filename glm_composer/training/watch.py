@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from glm_composer.runs.reasons import End
 from glm_composer.training.journal import Journal
@@ -78,5 +79,7 @@ class Watch:
             self._journal.beat()
             return
         self._journal.end(verdict)
-        print(f"error: {verdict.message}", file=sys.stderr, flush=True)
+        # Whoever read it may be gone; nobody else would end this process then.
+        with suppress(OSError):
+            print(f"error: {verdict.message}", file=sys.stderr, flush=True)
         os._exit(verdict.code)

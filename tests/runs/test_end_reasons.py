@@ -2,9 +2,11 @@
 
 import errno
 import os
+import re
 import resource
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -29,6 +31,12 @@ def test_every_reason_has_its_code():
     assert (CODES["signal"], CODES["requested"], CODES["aborted"]) == (75, 76, 77)
     assert (CODES["out_of_memory"], CODES["lost_rank"], CODES["stuck_rank"]) == (78, 79, 79)
     assert [reason for reason, code in CODES.items() if code == 0] == ["finished"]
+
+
+def test_every_reason_and_its_code_are_told():
+    page = Path(__file__).parents[2] / "docs/jobs.md"
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", page.read_text(), re.MULTILINE)
+    assert {reason: int(code) for code, reason in rows} == CODES
 
 
 def test_a_torch_tensor_that_does_not_fit_is_out_of_memory():
@@ -62,6 +70,12 @@ def test_a_file_that_does_not_fit_is_a_full_disk(tmp_path):
     )
     assert done.stdout == "disk_full\n", done.stderr
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 10
+
+
+def test_a_full_disk_says_what_to_do():
+    for file, place in (("scores.parquet", "scores.parquet"), (None, "disk")):
+        message = end_of(OSError(errno.ENOSPC, "No space left on device", file)).message
+        assert message.startswith(f"{place}: No space left on device; make room")
 
 
 def test_a_user_error_that_a_full_disk_caused_is_a_full_disk():

@@ -1,17 +1,23 @@
 """`glm jobs` on jobs in every state, as a process of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from glm_composer.errors import UserError
 from glm_composer.runs.folder import now
+from glm_composer.runs.job_table import print_job
+from glm_composer.runs.jobs import ask, clean_up
 from glm_composer.runs.process import process_start, this_host
 from glm_composer.runs.requests import any_waiting, open_inbox
-from glm_composer.runs.status import State, Status, write_status
+from glm_composer.runs.status import State, Status, read_status, write_status
+from glm_composer.training.checkpoint_folder import newest_whole
 
 CONFIG = "evaluation: {tables: {coding: {}}}\n"
 
@@ -93,6 +99,46 @@ def test_cleanup_leaves_a_live_job_alone_and_the_record_of_a_dead_one(runs):
     assert removed.returncode == 0, removed.stderr
     left = sorted(path.name for path in (runs / "killed").rglob("*"))
     assert left == [".lock", "checkpoints", "config.yaml", "ep0-ba5-rank0.pt", "status.json"]
+
+
+def test_cleanup_lets_a_run_start_afresh_whose_first_checkpoint_was_interrupted(runs):
+    folder = runs / "killed/checkpoints"
+    (folder / "partial").mkdir(parents=True)
+    (folder / "partial/ep0-ba5-rank0.pt.json").write_text("{}")
+    (folder / "ep0-ba5-rank0.pt").touch()
+    assert newest_whole(folder)[0] is None
+    (runs / "killed/.room").touch()
+    assert jobs("cleanup", str(runs / "killed")).returncode == 0
+    assert newest_whole(folder) == (None, {})
+    assert not (runs / "killed/.room").exists()
+
+
+def test_a_job_of_another_user_is_shown_and_left_alone(runs):
+    runs = runs.rename(Path(tempfile.mkdtemp()) / "runs")
+    for folder in (runs.parent, runs):
+        folder.chmod(0o755)
+    status = read_status(runs / "killed")
+    assert status is not None
+    owner = os.geteuid()
+    if owner == 0:
+        os.seteuid(65534)
+    else:
+        (runs / "killed/commands").chmod(0)
+        (runs / "killed").chmod(0o500)
+    try:
+        print_job(runs / "killed", status)
+        for touch in (
+            lambda: ask(runs / "killed", status, "set", "lr_scale", "1"),
+            lambda: clean_up(runs / "killed", status),
+        ):
+            with pytest.raises(UserError, match=r"only the owner|cannot be changed"):
+                touch()
+    finally:
+        if owner == 0:
+            os.seteuid(0)
+        (runs / "killed").chmod(0o700)
+        (runs / "killed/commands").chmod(0o700)
+        shutil.rmtree(runs.parent)
 
 
 def test_an_unknown_job_is_named(runs):

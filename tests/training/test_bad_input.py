@@ -14,6 +14,7 @@ import torch
 
 from glm_composer.errors import UserError
 from glm_composer.evaluation.table import VariantWindows, check_rankable
+from glm_composer.runs.status import read_status
 from glm_composer.training.build import build_model, build_trainer
 from glm_composer.training.checkpoint_file import read_weights
 from glm_composer.training.inputs import check_data
@@ -143,6 +144,10 @@ def test_finished_run_is_evaluated_again_and_never_shortened(configure, capsys):
     train(configure(*QUICK))
     train(configure(*QUICK))
     assert "trained to 2ba already" in capsys.readouterr().out
+    status = read_status(configure(*QUICK).run_dir)
+    assert status is not None
+    assert (status.state, status.step, status.progress) == ("finished", 2, 1.0)
+    assert status.loss is not None
     with pytest.raises(UserError, match="at 2ba already"):
         train(configure(*QUICK, "max_duration=1ba"))
 

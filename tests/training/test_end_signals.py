@@ -24,6 +24,7 @@ try:
                 print("remembered", signals.received(), flush=True)
                 # A checkpoint takes its time.
                 time.sleep(float(sys.argv[2]))
+            print("went on", flush=True)
         else:
             print("ready", flush=True)
             time.sleep(20)
@@ -57,6 +58,15 @@ def test_the_first_is_remembered_and_a_second_ends_at_once(number):
     process.send_signal(number)
     assert process.wait(timeout=20) == 128 + number
     assert time.monotonic() - began < 5
+
+
+def test_one_that_comes_after_the_last_batch_ends_the_run_before_its_evaluation():
+    process = start("deferred", "0")
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=20)
+    assert said.splitlines()[1].startswith("ended by SIGTERM")
+    assert "went on" not in said
+    assert process.returncode == 75
 
 
 def test_outside_of_training_the_first_ends_the_run():

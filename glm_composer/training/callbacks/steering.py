@@ -62,7 +62,7 @@ class Steering(Callback):
         self._configured = {LR_SCALE: repr(1.0)} | {k: v.text for k, v in intervals.items()}
         self._changes: dict[str, Change] = {}
         self._later: list[Change] = []
-        self._answers: list[tuple[Request, Answer]] = []
+        self._answers: list[tuple[Request, Answer, Change | None]] = []
         self._taken: set[str] = set()
         self._end: RunEnds | None = None
 
@@ -141,10 +141,10 @@ class Steering(Callback):
                 message = f"{_ENDINGS[request.kind]} after batch {step}"
                 reason: Reason = "aborted" if request.kind == "abort" else "requested"
                 self._end = self._end or RunEnds(reason, f"{message}, as requested")
-        self._answers.append((request, Answer(done=True, message=message, step=step)))
+        self._answers.append((request, Answer(done=True, message=message, step=step), None))
 
     def _set(self, request: Request, step: int) -> None:
-        key = request.key or ""
+        key, change = request.key or "", None
         try:
             value = check_change(key, request.value or "", self._configured)
         except UserError as error:
@@ -152,10 +152,11 @@ class Steering(Callback):
         else:
             before = self._value(key)
             self._later = [each for each in self._later if each.key != key]
-            self._keep(Change(key=key, value=value, configured=self._configured[key], step=step))
+            change = Change(key=key, value=value, configured=self._configured[key], step=step)
+            self._keep(change)
             message = f"{key} is {value} after batch {step} (was {before})"
             reply = Answer(done=True, message=message, step=step)
-        self._answers.append((request, reply))
+        self._answers.append((request, reply, change))
 
     def _value(self, key: str) -> str:
         return repr(self._rate.scale) if key == LR_SCALE else self._intervals[key].text
@@ -175,16 +176,22 @@ class Steering(Callback):
     def _report(self, step: int) -> None:
         answers, self._answers = self._answers, []
         if dist.get_global_rank() == 0:
-            for request, reply in answers:
-                self._tell(request.id, reply, request)
+            for request, reply, change in answers:
+                self._tell(request.id, reply, request, change)
 
-    def _tell(self, name: str, reply: Answer, request: Request | None = None) -> None:
+    def _tell(
+        self,
+        name: str,
+        reply: Answer,
+        request: Request | None = None,
+        change: Change | None = None,
+    ) -> None:
         """Write an answer, and into the record what was asked."""
         told: dict[str, Any] = {"kind": request.kind if request else name}
         if request and request.kind == "set":
             told |= {"key": request.key, "value": request.value}
-            if reply.done:
-                told |= asdict(self._changes[request.key or ""])
+            if change is not None:
+                told |= asdict(change)
         try:
             append_event(
                 self._run_dir,
