@@ -192,7 +192,10 @@ class Runner:
         def note(number: int, frame: FrameType | None) -> None:
             self._signals += 1
 
-        before = {number: signal.signal(number, note) for number in _STOPPING}
+        # `nohup` has it ignored, and means it.
+        ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+        heard = [number for number in _STOPPING if number not in ignored]
+        before = {number: signal.signal(number, note) for number in heard}
         try:
             yield
         finally:
