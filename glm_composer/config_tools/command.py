@@ -67,17 +67,19 @@ def check(place: Path) -> bool:
     from glm_composer.config_tools.check import check as build
 
     checked = [build(path) for path in find(place, deep=True)]
+    sizes = ["" if each.parameters is None else f"{each.parameters:,}" for each in checked]
+    width = max(map(len, sizes))
     rows = [
         (
             shown(each.path),
             each.kind,
             each.builds,
-            "" if each.parameters is None else f"{each.parameters:,}",
+            size.rjust(width),
             f"FAILS: {each.error}" if each.error else "builds",
         )
-        for each in checked
+        for each, size in zip(checked, sizes, strict=True)
     ]
-    print_columns(("file", "kind", "what", "parameters", ""), rows, words=3)
+    print_columns(("file", "kind", "what", "parameters", "result"), rows, words=5)
     failed = sum(each.error is not None for each in checked)
     print(f"{len(checked)} files, {failed} fail" if failed else f"{len(checked)} files, all build")
     return not failed

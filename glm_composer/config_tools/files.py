@@ -74,7 +74,8 @@ def find(place: Path, *, deep: bool) -> list[Path]:
         path
         for path in place.glob(pattern)
         if path.suffix in (".yaml", ".yml")
-        and path.is_file()
+        # A link to nothing is listed, as a broken one.
+        and (path.is_file() or not path.exists())
         and not any(part.startswith(".") for part in path.relative_to(place).parts)
     )
     if not found:

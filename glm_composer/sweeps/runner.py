@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from glm_composer.sweeps.trial import environments, gpus, outcome, run_name, sta
 
 # Between looks at the processes, in seconds.
 _PAUSE = 0.2
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
+_ASKED = "stopping: trials save and stop; once more kills them"
 
 
 @dataclass(kw_only=True)
@@ -60,7 +62,7 @@ class Runner:
         self._jobs: dict[int, _Job] = {}
         self._changed = changed
         self._seconds: list[float] = []
-        self._signals = 0
+        self._signals = self._answered = 0
         self._error: UserError | None = None
 
     @property
@@ -80,6 +82,7 @@ class Runner:
                 if not self._jobs:
                     break
                 time.sleep(_PAUSE)
+                self._answer_signals()
                 self._collect()
         if self._error:
             raise self._error
@@ -124,7 +127,7 @@ class Runner:
         said = "started again" if known else "started"
         if process is None:
             said = "is still trained by a process of before: waiting for it"
-        print(f"{name}  {_values(trial)}  {said}", flush=True)
+        _say(f"{name}  {_values(trial)}  {said}")
         return True
 
     def _collect(self) -> None:
@@ -154,7 +157,7 @@ class Runner:
             best = trial.value == min(found, key=self._definition.better)
             said = f"{self._definition.metric} {trial.value:.4f} at step {trial.step}"
             said += ", the best so far" if best else ""
-        print(f"{name}  {said}  [{ended}/{total}{self._left(total - ended)}]", flush=True)
+        _say(f"{name}  {said}  [{ended}/{total}{self._left(total - ended)}]")
         self._changed(self.trials)
 
     def _note(self, trial: Trial) -> None:
@@ -176,21 +179,36 @@ class Runner:
         elif self._signals > 1:
             os.killpg(process.pid, signal.SIGKILL)
 
+    def _answer_signals(self) -> None:
+        """Say what signals lead to; not in their handler, which may interrupt another print."""
+        for number in range(self._answered, self._signals):
+            _say("stopping: killed" if number else _ASKED)
+        self._answered = self._signals
+
     @contextmanager
     def _stopping(self) -> Iterator[None]:
         self._asked: set[int] = set()
 
         def note(number: int, frame: FrameType | None) -> None:
             self._signals += 1
-            said = "trials save and stop; once more kills them" if self._signals == 1 else "killed"
-            print(f"stopping: {said}", flush=True)
 
-        before = {number: signal.signal(number, note) for number in _STOPPING}
+        # `nohup` has it ignored, and means it.
+        ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+        heard = [number for number in _STOPPING if number not in ignored]
+        before = {number: signal.signal(number, note) for number in heard}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except OSError:
+        # The terminal is closed, or who read is gone: the trials still have to be looked after.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _values(trial: Trial) -> str:

@@ -16,6 +16,7 @@ from glm_composer.report.document import replace_text
 from glm_composer.settings import dump, load
 from glm_composer.sweeps.definition import Definition
 from glm_composer.sweeps.journal import Trial
+from glm_composer.training.signals import FROM_ABOVE
 
 # Exit codes of a `glm train` that ended well, but before its end.
 _STOPPED = {
@@ -85,11 +86,13 @@ def start(config: Path, environment: Mapping[str, str]) -> subprocess.Popen[byte
 def environments(jobs: int, devices: Sequence[str]) -> list[dict[str, str]]:
     """Return what the process of each job finds in its environment.
 
+    `signals.FROM_ABOVE` says that a SIGTERM of the sweep's may follow another.
+
     Args:
         jobs: how many there are at a time.
         devices: GPUs, dealt out in turn, one a job; without any, jobs share the cores evenly.
     """
-    shared = dict(os.environ)
+    shared = {**os.environ, FROM_ABOVE: "1"}
     if devices:
         return [
             {**shared, "CUDA_VISIBLE_DEVICES": devices[job % len(devices)]} for job in range(jobs)

@@ -4,8 +4,8 @@ While batches are trained the first one is remembered; the run saves at the next
 stops. At any other time it ends the run where it is. A second one ends the process at once.
 
 A launcher (`composer`, `torchrun`) sends each rank a SIGTERM of its own when it is to end, or when
-another rank has ended. One of them more is therefore no second signal: Ctrl-C and a batch system
-reach the ranks twice, through their process group and through the launcher.
+another rank has ended; a sweep sends one to each trial. One of them more is therefore no second
+signal: Ctrl-C and a batch system reach the ranks twice, themselves and through what started them.
 """
 
 import os
@@ -18,6 +18,8 @@ from types import FrameType
 from glm_composer.runs.reasons import RunEnds
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+# Set in the environment by what starts a run and hands signals on to it, other than a launcher.
+FROM_ABOVE = "GLM_SIGNALS_FROM_ABOVE"
 
 
 @dataclass
@@ -27,7 +29,7 @@ class _Received:
     Attributes:
         first: number of the first signal; 0 for none.
         deferring: remember it instead of raising.
-        expected: SIGTERMs after the first signal that are the launcher's own.
+        expected: SIGTERMs after the first signal that are the launcher's or sweep's own.
         process: the process that listens; one that it forks does not.
     """
 
@@ -50,7 +52,7 @@ def received() -> int:
 def listening() -> Iterator[None]:
     """Let the signals end what is inside as `RunEnds`; the handlers before them come back."""
     _state.first, _state.deferring = 0, False
-    _state.expected = 1 if "LOCAL_RANK" in os.environ else 0
+    _state.expected = 1 if "LOCAL_RANK" in os.environ or FROM_ABOVE in os.environ else 0
     _state.process = os.getpid()
     before = {number: signal.signal(number, _handle) for number in SIGNALS}
     try:

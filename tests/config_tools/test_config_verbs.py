@@ -78,6 +78,13 @@ def test_ls_of_the_shipped_files(glm):
     assert "yamls/convert/yeast.yaml " in text
 
 
+def test_a_link_to_nothing_is_listed_as_broken(glm, tmp_path):
+    (tmp_path / "gone.yaml").symlink_to(tmp_path / "away.yaml")
+    code, text = glm("ls", tmp_path)
+    assert code == 1
+    assert re.search(r"gone\.yaml +BROKEN: no such file", text)
+
+
 def test_ls_where_there_is_nothing(glm, tmp_path):
     (tmp_path / "deep").mkdir()
     assert glm("ls", tmp_path)[0] == 2
@@ -119,6 +126,9 @@ def test_check_builds_what_is_sound_and_names_what_fails(glm, folder):
     assert re.search(r"units\.yaml .* FAILS: scheduler\.warmup \(5tok\) and max_duration", text)
     assert re.search(r"strides\.yaml .* FAILS: 'windows\.stride' names left", text)
     assert "12 files, 6 fail" in text
+    # A long error leaves the table what it is.
+    starts = {line.find(words) for line in text.splitlines() for words in ("  builds", "  FAILS")}
+    assert len(starts - {-1}) == 1
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from glm_composer.sweeps.trial import environments
+from glm_composer.training.signals import FROM_ABOVE
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3, 1000])
@@ -16,6 +17,12 @@ def test_jobs_share_the_cores(jobs, monkeypatch):
     assert min(found) >= 1
     assert sum(found) <= max(cores, jobs)
     assert sum(found) > cores - jobs
+
+
+@pytest.mark.parametrize("devices", [[], ["0"]])
+def test_a_trial_knows_that_the_sweep_hands_on_signals(devices):
+    assert all(FROM_ABOVE in each for each in environments(2, devices))
+    assert FROM_ABOVE not in os.environ
 
 
 def test_what_the_user_has_set_is_kept(monkeypatch):

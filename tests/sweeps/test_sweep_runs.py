@@ -24,13 +24,15 @@ def start(yeast: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pope
     """Starts `glm VERB tiny.yaml ...`; whatever is left of it at the end is killed."""
     started = []
 
-    def begin(verb: str, *words: str, file: Path = TINY) -> subprocess.Popen[str]:
+    def begin(
+        verb: str, *words: str, file: Path = TINY, out: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         here = [f"data.path={yeast}", f"runs_dir={tmp_path}", "data.eval_windows=20"]
         process = subprocess.Popen(
             [sys.executable, "-m", "glm_composer", verb, str(file), *here, *words],
             cwd=REPOSITORY,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
+            stdout=out,
             stderr=subprocess.STDOUT,
             text=True,
         )
@@ -143,12 +145,34 @@ def test_a_trial_that_fails_is_named_and_a_signal_stops_the_others(start, tmp_pa
     # A warmup in samples does not go with a run in batches; that shows only once it trains.
     process = start("sweep", "scheduler.warmup=100sp,2ba", "max_duration=2000ba")
     wait((tmp_path / "tiny-0002/metrics.jsonl").exists)
-    process.send_signal(signal.SIGTERM)
+    # As batch systems do before they take a machine away.
+    process.send_signal(signal.SIGUSR2)
     code, said = end(process)
     assert code == 75, said
+    assert "stopping: trials save and stop" in said
     assert not trials_of(tmp_path)
     assert events(tmp_path) == [(1, "started"), (1, "failed"), (2, "started"), (2, "stopped")]
     assert "tiny-0001 failed: scheduler.warmup (100sp) and max_duration" in said
     assert "stopped: the same command goes on" in said
     report = (tmp_path / "sweeps/tiny/report.html").read_text()
     assert "scheduler.warmup (100sp) and max_duration" in report
+
+
+def test_a_terminal_that_closes_and_a_signal_to_all_processes_lose_nothing(start, tmp_path):
+    terminal, slave = os.openpty()
+    process = start("sweep", "seed=1,2", "max_duration=2000ba", out=slave)
+    os.close(slave)
+    wait((tmp_path / "tiny-0001/checkpoints/latest-rank0.pt").exists)
+    os.close(terminal)
+    # The trial hears it from the batch system and, while it saves, from the sweep.
+    (trial,) = trials_of(tmp_path)
+    os.kill(trial, signal.SIGTERM)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=120) == 75
+    assert not trials_of(tmp_path)
+    assert events(tmp_path) == [(1, "started"), (1, "stopped")]
+    run = tmp_path / "tiny-0001"
+    status = json.loads((run / "status.json").read_text())
+    assert (status["state"], status["reason"], status["code"]) == ("stopped", "signal", 75)
+    latest = (run / "checkpoints/latest-rank0.pt").resolve().name
+    assert latest.endswith(f"-ba{status['step']}-rank0.pt")

@@ -8,6 +8,10 @@ import time
 
 import pytest
 
+from glm_composer.training.signals import FROM_ABOVE
+
+# A launcher's rank, and a sweep's trial.
+LAUNCHED = ("LOCAL_RANK", FROM_ABOVE)
 SCRIPT = """
 import os, sys, time
 from glm_composer.runs.reasons import RunEnds
@@ -35,11 +39,11 @@ sys.exit(75)
 """
 
 
-def start(*arguments: str, launched: bool = False) -> subprocess.Popen[str]:
-    environment = {k: v for k, v in os.environ.items() if k != "LOCAL_RANK"}
+def start(*arguments: str, launched: str = "") -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if k not in LAUNCHED}
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *arguments],
-        env=environment | ({"LOCAL_RANK": "0"} if launched else {}),
+        env=environment | ({launched: "0"} if launched else {}),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -77,16 +81,18 @@ def test_outside_of_training_the_first_ends_the_run():
     assert process.returncode == 75
 
 
-def test_the_launchers_own_is_no_second_one():
-    # Ctrl-C reaches the rank and the launcher, and the launcher sends the rank a SIGTERM.
-    process = start("deferred", "0.5", launched=True)
+@pytest.mark.parametrize("launched", LAUNCHED)
+def test_the_launchers_own_is_no_second_one(launched):
+    # Ctrl-C reaches the rank and the launcher, and the launcher sends the rank a SIGTERM; a batch
+    # system's signal reaches a trial and the sweep, which sends the trial one.
+    process = start("deferred", "0.5", launched=launched)
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
     assert process.stdout.readline() == "remembered 2\n"
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 75
     # But only one.
-    process = start("deferred", "20", launched=True)
+    process = start("deferred", "20", launched=launched)
     for _ in range(3):
         process.send_signal(signal.SIGTERM)
         # Two of one kind that nobody has taken yet are one.
