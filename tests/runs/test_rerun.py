@@ -11,6 +11,7 @@ import pytest
 
 from glm_composer.errors import UserError
 from glm_composer.metrics_log import read_metrics
+from glm_composer.runs.events import append_event
 from glm_composer.runs.rerun import agreement, settings, verdict
 
 REPOSITORY = Path(__file__).parents[2]
@@ -76,8 +77,15 @@ def test_a_run_made_again_is_the_same_and_says_what_is_not(tmp_path, yeast):
     data = json.loads((run_dir / "data.json").read_text())
     data["datasets"][str(yeast)]["splits"]["train"] = "0" * 64
     (run_dir / "data.json").write_text(json.dumps(data))
+    # As if it had been steered.
+    request = {"kind": "set", "key": "lr_scale", "configured": "1.0", "step": 5}
+    append_event(run_dir, "request", **request, value="0.5", done=True)
+    append_event(run_dir, "request", **request, value="999", done=False)
+    append_event(run_dir, "request", kind="save", done=True, step=6)
     said = glm("rerun", "tiny", "--runs-dir", tmp_path)
-    found = [line.split() for line in said.partition("training ")[0].splitlines()[2:]]
+    table, _, steered = said.partition("training ")[0].partition("not done again: ")
+    assert steered == "lr_scale set to 0.5 after batch 5\n"
+    found = [line.split() for line in table.splitlines()[2:]]
     assert [(row[0], row[1].rpartition(".")[2]) for row in found] == [
         ("data", "train"),
         ("environment", "torch_threads"),
