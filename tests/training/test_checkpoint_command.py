@@ -1,5 +1,6 @@
 """The verbs of `glm checkpoints` on files that training wrote, or somebody else."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from glm_composer.cli import app
 from glm_composer.errors import UserError
 from glm_composer.training import checkpoint_command
+from glm_composer.training.checkpoint_file import read_weights
 from glm_composer.training.checkpoint_folder import BEST, LATEST, link, list_checkpoints
 from glm_composer.training.checkpoint_manifest import defect, manifest_path
 
@@ -69,6 +71,19 @@ class Intruder:
 
     def __reduce__(self):
         return Path.touch, (self.path,)
+
+
+def test_a_forgery_that_torch_asserts_against_is_named(tmp_path):
+    file = save(tmp_path, 4, manifest=False)
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in parts.items():
+            # A tensor whose place in the file is None.
+            forged = b"\x80\x02NQ."
+            archive.writestr(name, forged if name.endswith("data.pkl") else content)
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        read_weights(file)
 
 
 def test_what_runs_code_or_is_damaged_is_not_accepted(tmp_path):
