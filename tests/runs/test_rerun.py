@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from glm_composer.config import Config
 from glm_composer.errors import UserError
 from glm_composer.metrics_log import read_metrics
 from glm_composer.runs.events import append_event
-from glm_composer.runs.rerun import agreement, settings, verdict
+from glm_composer.runs.rerun import agreement, settings, since, verdict
+from glm_composer.settings import load
+from glm_composer.training.device import share_cores
+from glm_composer.training.record import write_record
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = REPOSITORY / "tests/training/tiny.yaml"
@@ -63,6 +67,14 @@ def test_settings_are_the_run_s_own_under_another_name(tmp_path):
     (run_dir / "config.yaml").write_text(text + "no_such_key: 1\n")
     with pytest.raises(UserError, match="unknown key 'no_such_key'"):
         settings(run_dir, None)
+
+
+def test_nothing_has_changed_since_a_record_was_written(tmp_path, yeast, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    config = load(Config, TINY, [f"data.path={yeast}", f"runs_dir={tmp_path}"])
+    share_cores(1)
+    write_record(config, parameters=1)
+    assert since(config.run_dir, config) == []
 
 
 @pytest.mark.slow
