@@ -23,6 +23,7 @@ from glm_composer import (
     cli_variants,
 )
 from glm_composer.cli_options import File, Overrides, Quiet
+from glm_composer.cli_values import spare_pydantic
 from glm_composer.exits import report_errors
 
 app = typer.Typer(
@@ -172,4 +173,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Read when torch is loaded. OpenMP threads that spin for long while they wait make a shared
     # machine up to tenfold slower, and threads that never spin an idle one by half.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    spare_pydantic()
     sys.exit(report_errors(lambda: app(arguments, standalone_mode=True)))

@@ -12,8 +12,8 @@ def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]], *, words
         words: how many columns from the left hold words; the others are numbers, to the right.
     """
     # Not cut to the width of the terminal: figures that end in dots are none.
-    cells = [header, *rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    sides = ["<" if column < words else ">" for column in range(len(widths))]
-    line = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
-    print("\n".join(line.format(*row).rstrip() for row in cells))
+    columns = []
+    for place, column in enumerate(zip(header, *rows, strict=True)):
+        width, aligned = max(map(len, column)), str.ljust if place < words else str.rjust
+        columns.append([aligned(cell, width) for cell in column])
+    print("\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True)))

@@ -1,6 +1,8 @@
 """`glm runs show`: one run on a screen."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from glm_composer.columns import print_columns
 from glm_composer.runs.events import read_events
@@ -62,14 +64,18 @@ def _lines(index: Index, name: str, facts: dict[str, Value]) -> Iterator[tuple[s
         yield "command", str(facts["command"])
     if "tag" in facts:
         yield "tags", str(facts["tag"])
-    checkpoints = sorted((run_dir / CHECKPOINTS).glob("ep*.pt"))
-    yield (
-        "checkpoints",
-        f"{len(checkpoints)}, {sum(p.stat().st_size for p in checkpoints):,} bytes",
-    )
+    sizes = list(_sizes((run_dir / CHECKPOINTS).glob("ep*.pt")))
+    yield "checkpoints", f"{len(sizes)}, {sum(sizes):,} bytes"
     if "damaged" in facts:
         yield "damaged", str(facts["damaged"])
     yield "directory", str(run_dir)
+
+
+def _sizes(paths: Iterable[Path]) -> Iterator[int]:
+    for path in paths:
+        # A run that goes on removes its old ones.
+        with contextlib.suppress(FileNotFoundError):
+            yield path.stat().st_size
 
 
 def _changed(facts: dict[str, Value]) -> str:

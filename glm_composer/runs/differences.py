@@ -17,6 +17,8 @@ ABSENT = "-"
 _NO_MATTER = (
     *("started", "command", "seed", "packages", "git_commit", "git_changed_files", "git_diff"),
     "parameters",
+    # Of settings and data.
+    "window",
 )
 # Of what a batch system sets, only this changes what is computed; places and numbers of jobs and
 # ranks are never the same.

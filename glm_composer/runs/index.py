@@ -161,13 +161,17 @@ def _stamp(run: os.DirEntry[str] | Path, ended: bool, settled: int) -> str:
     """
     try:
         times = [run.stat().st_mtime_ns]
-        if not ended:
+    except OSError:
+        # Removed a moment ago, perhaps.
+        return ""
+    if not ended:
+        try:
             metrics = os.stat(f"{os.fspath(run)}/{METRICS}")
             times += [metrics.st_mtime_ns, metrics.st_size]
-    except FileNotFoundError:
-        times.append(0)
-    except OSError:
-        return ""
+        except FileNotFoundError:
+            times.append(0)
+        except OSError:
+            return ""
     return "" if max(times) > settled else " ".join(map(str, times))
 
 

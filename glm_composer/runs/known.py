@@ -9,6 +9,10 @@ from glm_composer.runs.metric_log import Metric
 from glm_composer.runs.reading import Plain
 
 # Rows are in the order of their keys, so that a column of a listing is read in one go.
+_COLUMN = (
+    "SELECT run, last FROM metrics WHERE key = ?",
+    "SELECT run, value FROM facts WHERE key = ?",
+)
 OF_RUN = "run = ? AND key IN (SELECT id FROM keys)"
 
 
@@ -43,11 +47,11 @@ def columns(index: Index, wanted: Iterable[str]) -> dict[str, dict[str, Plain]]:
     numbers = dict(database.execute("SELECT name, id FROM keys"))
     found: dict[str, dict[str, Plain]] = {}
     for key in wanted:
-        number = (numbers.get(key, -1),)
-        values = dict(database.execute("SELECT run, last FROM metrics WHERE key = ?", number))
-        values |= database.execute("SELECT run, value FROM facts WHERE key = ?", number)
-        # Another process may have added runs since.
-        found[key] = {runs[run]: value for run, value in values.items() if run in runs}
+        found[key] = {}
+        for statement in _COLUMN if key in numbers else ():
+            rows = database.execute(statement, (numbers[key],))
+            # Another process may have added runs since.
+            found[key] |= {runs[run]: value for run, value in rows if run in runs}
     return found
 
 

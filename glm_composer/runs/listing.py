@@ -154,7 +154,7 @@ def _value(value: Value) -> str:
 
 
 def _age(days: Value) -> str:
-    seconds = max(0.0, float(str(days)) * 86_400)
+    seconds = max(0.0, days * 86_400) if isinstance(days, int | float) else 0.0
     for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
         # Two of a unit say more than one of the next: 36h, not 1d.
         if seconds >= 2 * length:

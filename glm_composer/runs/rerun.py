@@ -13,6 +13,7 @@ import yaml
 
 from glm_composer.errors import UserError
 from glm_composer.metrics_log import read_metrics
+from glm_composer.runs.changes import set_since
 from glm_composer.runs.differences import (
     Difference,
     differences,
@@ -20,7 +21,6 @@ from glm_composer.runs.differences import (
     read_record,
     record,
 )
-from glm_composer.runs.events import read_events
 from glm_composer.runs.folder import CONFIG, METRICS
 
 if TYPE_CHECKING:
@@ -150,9 +150,8 @@ def _announce(run_dir: Path, config: "Config") -> None:
         print("code, data, machine and packages are as they were")
     if read_record(run_dir).data is None:
         print("whether the data are the same is not known: the run did not write it down")
-    steered = [e for e in read_events(run_dir) if e["event"] == "request" and "value" in e]
-    for event in steered:
-        print(f"not done again: {event.get('kind')} {event['value']} at step {event.get('step')}")
+    for change in set_since(run_dir, step=1):
+        print(f"not done again: {change.key} set to {change.value} after batch {change.step}")
     print(f"training {config.run_dir}", flush=True)
 
 

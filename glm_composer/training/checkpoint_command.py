@@ -35,14 +35,19 @@ def print_list(run: Path) -> None:
     checkpoints = _checkpoints(run)
     manifests = known(run / CHECKPOINTS)
     links = {
-        os.readlink(link): label
+        label: os.readlink(link)
         for name, label in ((BEST, "best"), (LATEST, "latest"))
         if (link := run / CHECKPOINTS / name).is_symlink()
     }
     rows = []
     for path in checkpoints:
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            # The run goes on, and has no more use for it.
+            continue
         manifest = manifests.get(path)
-        kept = [links[path.name]] if path.name in links else []
+        kept = [label for label, name in links.items() if name == path.name]
         kept += ["for good"] if manifest and manifest.keep else []
         batch, epoch = place_of(path) or (0, 0)
         metrics = manifest.metrics.items() if manifest else ()
@@ -55,7 +60,7 @@ def print_list(run: Path) -> None:
                 ", ".join(f"{name} {value:.6g}" for name, value in metrics),
                 str(epoch),
                 str(batch),
-                f"{path.stat().st_size / 1e6:.1f}",
+                f"{size / 1e6:.1f}",
             )
         )
     print_columns(_COLUMNS, rows, words=5)

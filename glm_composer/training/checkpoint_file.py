@@ -4,6 +4,7 @@ import datetime
 import logging
 import pickle
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -36,6 +37,9 @@ _UNREADABLE = (
     ValueError,
     AttributeError,
     EOFError,
+    AssertionError,
+    ArithmeticError,
+    struct.error,
 )
 # Key of the averaged weights in the state of the callback that keeps them.
 EMA_WEIGHTS = "weights"

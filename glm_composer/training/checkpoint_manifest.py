@@ -83,7 +83,7 @@ def read_manifest(checkpoint: Path) -> Manifest | None:
         raw: Any = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     if isinstance(raw, dict) and raw.get("format") not in (None, FORMAT):
         raise UserError(f"{path}: format {raw['format']}; this version reads {FORMAT}")

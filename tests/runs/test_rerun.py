@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from glm_composer.config import Config
 from glm_composer.errors import UserError
 from glm_composer.metrics_log import read_metrics
-from glm_composer.runs.rerun import agreement, settings, verdict
+from glm_composer.runs.events import append_event
+from glm_composer.runs.rerun import agreement, settings, since, verdict
+from glm_composer.settings import load
+from glm_composer.training.device import share_cores
+from glm_composer.training.record import write_record
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = REPOSITORY / "tests/training/tiny.yaml"
@@ -64,6 +69,14 @@ def test_settings_are_the_run_s_own_under_another_name(tmp_path):
         settings(run_dir, None)
 
 
+def test_nothing_has_changed_since_a_record_was_written(tmp_path, yeast, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    config = load(Config, TINY, [f"data.path={yeast}", f"runs_dir={tmp_path}"])
+    share_cores(1)
+    write_record(config, parameters=1)
+    assert since(config.run_dir, config) == []
+
+
 @pytest.mark.slow
 def test_a_run_made_again_is_the_same_and_says_what_is_not(tmp_path, yeast):
     glm("train", TINY, f"data.path={yeast}", f"runs_dir={tmp_path}")
@@ -76,8 +89,15 @@ def test_a_run_made_again_is_the_same_and_says_what_is_not(tmp_path, yeast):
     data = json.loads((run_dir / "data.json").read_text())
     data["datasets"][str(yeast)]["splits"]["train"] = "0" * 64
     (run_dir / "data.json").write_text(json.dumps(data))
+    # As if it had been steered.
+    request = {"kind": "set", "key": "lr_scale", "configured": "1.0", "step": 5}
+    append_event(run_dir, "request", **request, value="0.5", done=True)
+    append_event(run_dir, "request", **request, value="999", done=False)
+    append_event(run_dir, "request", kind="save", done=True, step=6)
     said = glm("rerun", "tiny", "--runs-dir", tmp_path)
-    found = [line.split() for line in said.partition("training ")[0].splitlines()[2:]]
+    table, _, steered = said.partition("training ")[0].partition("not done again: ")
+    assert steered == "lr_scale set to 0.5 after batch 5\n"
+    found = [line.split() for line in table.splitlines()[2:]]
     assert [(row[0], row[1].rpartition(".")[2]) for row in found] == [
         ("data", "train"),
         ("environment", "torch_threads"),

@@ -77,6 +77,35 @@ def test_ls_filters_sorts_limits_and_says_all_as_json(ask):
         ask("ls", "--sort", "sed")
 
 
+LISTING = """
+import sys
+from glm_composer.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    heavy = {"numpy", "polars", "pydantic", "torch"}
+    print("heavy:", *sorted(heavy & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "heavy"),
+    [
+        ([], 0, ""),
+        (["--columns", "name", "--where", "seed=1", "--sort", "seed", "-r"], 0, ""),
+        (["-n", "1"], 0, " pydantic"),
+        (["-n", "0"], 2, " pydantic"),
+        (["-n", "one"], 2, " pydantic"),
+    ],
+)
+def test_a_listing_imports_nothing_heavy(runs, arguments, code, heavy):
+    command = [sys.executable, "-c", LISTING, "runs", "ls", "--runs-dir", str(runs), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert done.stdout.splitlines()[-1] == f"heavy:{heavy}"
+    assert ("Invalid value for '--limit'" in done.stderr) == (code == 2)
+
+
 def test_best_ranks_by_last_values(ask):
     rows = [line.split() for line in ask("best", "--metric", AUPRC)[1:]]
     assert [(row[0], row[-4], row[-3], row[-2], row[-1]) for row in rows] == [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import yaml
 from run_folders import write_run
 
 from glm_composer.errors import UserError
-from glm_composer.runs.index import FILE_NAME, open_index, rebuild
+from glm_composer.runs.index import FILE_NAME, _stamp, open_index, rebuild
 from glm_composer.runs.known import columns, facts_of_all, metric_of_all, names
 from glm_composer.runs.listing import print_runs
 from glm_composer.runs.process import process_start, this_host
@@ -139,6 +140,20 @@ def test_states_are_as_of_now(tmp_path):
         "over": "failed",
     }
     assert set(dead) == {"number-used-again", "silent"}
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_run_removed_while_the_directory_is_read(tmp_path, ended):
+    run_dir = write_run(tmp_path, "run", SMALL)
+    now = time.time_ns()
+    with os.scandir(tmp_path) as entries:
+        (entry,) = entries
+    assert _stamp(entry, ended, now)
+    with os.scandir(tmp_path) as entries:
+        # Its time has not been asked for yet.
+        (entry,) = entries
+    shutil.rmtree(run_dir)
+    assert _stamp(entry, ended, now) == _stamp(run_dir, ended, now) == ""
 
 
 def test_a_damaged_file_hides_neither_its_run_nor_the_others(tmp_path):
