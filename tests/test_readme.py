@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_there_is_something_to_run():
 @pytest.mark.parametrize("command", MAKE)
 def test_make_knows_its_target(command):
     done = subprocess.run(
-        [*command.split(), "--dry-run"], cwd=REPOSITORY, capture_output=True, text=True
+        [*shlex.split(command), "--dry-run"], cwd=REPOSITORY, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
 
@@ -53,6 +54,6 @@ def test_command_runs(command, folder):
     bin_directory = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{bin_directory}:{os.environ['PATH']}"}
     done = subprocess.run(
-        command.split(), cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+        shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]

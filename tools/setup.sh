@@ -35,6 +35,7 @@ else
   uv=.venv/bin/uv
 fi
 export VIRTUAL_ENV="$PWD/.venv"
-"$uv" pip sync --quiet requirements.lock
+# Compiled now: where Python may not write it would compile Composer anew at every start.
+"$uv" pip sync --quiet --compile-bytecode requirements.lock
 "$uv" pip install --quiet --no-deps --no-build-isolation --editable .
 touch .venv/.ready
