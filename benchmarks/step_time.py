@@ -4,12 +4,13 @@ One step = forward, loss, backward, clipping and AdamW, without data and Trainer
 figure is the model's own. `rope_base` is the 85M encoder, in small batches since a step is heavy;
 its bf16 + compile against its fp32 eager, and its share of the device's bf16 matmul peak measured
 in the same rounds, are RESULTs of their own. `deterministic` is fp32 eager as `deterministic:
-true` has it.
+true` has it; cases `everywhere` compute the last layer where no loss is read, too.
 """
 
 import argparse
 import statistics
 from collections.abc import Callable
+from unittest import mock
 
 import torch
 from measure import interleave, result
@@ -35,10 +36,12 @@ def rope(**sizes: int) -> str:
 MODELS = {
     "quickstart": [],
     "bytenet": ["model={name: bytenet, width: 128, layers: 8}"],
+    "gpn_bench": ["model={name: bytenet, width: 256, layers: 8}"],
     "rope_global": [rope(width=128, layers=4, heads=4, mlp_width=341)],
     BASE: [rope(width=768, layers=12, heads=12, mlp_width=2048), "global_train_batch_size=4"],
 }
 LENGTH = 512
+EVERYWHERE = {"fp32_eager": ("fp32", False), "bf16_compile": ("amp_bf16", True)}
 
 
 def make_step(
@@ -69,6 +72,14 @@ def make_step(
         losses.append(loss.item())
 
     return step, shape[0], losses, training_flops(model.model, LENGTH)
+
+
+def everywhere(step: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        with mock.patch("glm_composer.training.composer_model.asked_places", return_value=None):
+            step()
+
+    return run
 
 
 def deterministic(step: Callable[[], None]) -> Callable[[], None]:
@@ -103,6 +114,9 @@ def main() -> None:
         if name != BASE:
             step, size, own, operations = make_step(MODELS[name], "fp32", False)
             cases["deterministic"] = deterministic(step), size, own, operations
+            for case, how in EVERYWHERE.items():
+                step, size, own, operations = make_step(MODELS[name], *how)
+                cases[f"{case}_everywhere"] = everywhere(step), size, own, operations
         steps = {case: step for case, (step, *_) in cases.items()} | {"peak": peak}
         peaks.clear()
         seconds = interleave(steps, arguments.rounds, warmup=2)
@@ -114,6 +128,9 @@ def main() -> None:
         if "deterministic" in middle:
             cost = middle["deterministic"] / middle["fp32_eager"]
             print(f"RESULT train.{name}.deterministic_cost {cost:.4g} x")
+            for case in EVERYWHERE:
+                gain = middle[f"{case}_everywhere"] / middle[case]
+                print(f"RESULT train.{name}.{case}_places {gain:.4g} x")
         rate = windows * flops / middle["bf16_compile"]
         ratio, mfu = middle["fp32_eager"] / middle["bf16_compile"], rate / statistics.median(peaks)
         if name == BASE:

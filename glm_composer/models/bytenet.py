@@ -4,6 +4,7 @@ Benegas, Batra and Song, PNAS 2023 (GPN); at width 1024 and 64 layers it has 152
 parameters.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import PositiveInt
@@ -14,6 +15,7 @@ from glm_composer.models.cone import Narrowing
 from glm_composer.models.convolution import Convolution
 from glm_composer.models.language_model import LanguageModel, Layers, initialise
 from glm_composer.models.packing import Packing
+from glm_composer.models.places import Places
 from glm_composer.registry import models
 
 
@@ -66,12 +68,20 @@ class ByteNetBlock(nn.Module):
         """Of its convolution, the one place where positions meet."""
         return self.conv.taps
 
+    def narrowed(self) -> Iterator[nn.Module]:
+        """What is computed on a narrowing's target, or at places, alone."""
+        yield from (self.conv, self.norm_out, self.expand)
+
     def forward(
-        self, x: Tensor, packing: Packing | None = None, narrowing: Narrowing | None = None
+        self,
+        x: Tensor,
+        packing: Packing | None = None,
+        narrowing: Narrowing | Places | None = None,
     ) -> Tensor:
         """[batch, length, width], or [total, width] with a packing -> the same shape.
 
-        With a narrowing from hidden states on its source to those on its target.
+        With a narrowing from hidden states on its source to those on its target; with places to
+        [1, places, width].
         """
         y = self.reduce(F.gelu(self.norm_in(x)))
         y = self.conv(F.gelu(self.norm_conv(y)), packing, narrowing)

@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from glm_composer.models.cone import Narrowing
 from glm_composer.models.packing import Packing
+from glm_composer.models.places import Places
 
 
 class Convolution(nn.Conv1d):
@@ -31,14 +32,20 @@ class Convolution(nn.Conv1d):
         return self.dilation[0], before, self.dilation[0] * (self.kernel_size[0] - 1) - before
 
     def forward(
-        self, x: Tensor, packing: Packing | None = None, narrowing: Narrowing | None = None
+        self,
+        x: Tensor,
+        packing: Packing | None = None,
+        narrowing: Narrowing | Places | None = None,
     ) -> Tensor:
         """[batch, length, width] -> the same shape; with a packing [total, width].
 
-        With a narrowing from hidden states on its source to those on its target.
+        With a narrowing from hidden states on its source to those on its target; with places to
+        [1, places, width].
         """
         if packing is not None:
             return packing.unpad(self(packing.pad(x)))
+        if isinstance(narrowing, Places):
+            return self._among(x, narrowing)
         if narrowing is not None:
             return self._narrowed(x, narrowing)
         # Of an image of height 1, which already lies channels-last: between two transposes a CPU
@@ -53,6 +60,13 @@ class Convolution(nn.Conv1d):
             padding=(0, int(self.padding[0])),
         )
         return y.permute(0, 2, 3, 1).squeeze(1)
+
+    def _among(self, x: Tensor, places: Places) -> Tensor:
+        dilation, before, after = self.taps
+        x = F.pad(x, (0, 0, before, after)).flatten(0, 1)
+        seen = x.index_select(0, places.taps(self.kernel_size[0], dilation).flatten())
+        kernel = self.weight.permute(2, 1, 0).flatten(0, 1)
+        return seen.view(1, -1, len(kernel)) @ kernel
 
     def _narrowed(self, x: Tensor, narrowing: Narrowing) -> Tensor:
         dilation, before, after = self.taps

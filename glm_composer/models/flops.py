@@ -9,32 +9,37 @@ throws away; for global, bidirectional layers and convolutions that is all that 
 
 from torch import nn
 
+from glm_composer.models.language_model import LanguageModel
 from glm_composer.models.transformer import SelfAttention
 
 
-def forward_flops(model: nn.Module, length: int) -> int:
+def forward_flops(model: nn.Module, length: int, share: float = 1.0) -> int:
     """FLOPs that a forward pass over one window needs.
 
     Args:
         model: a network whose linear layers and convolutions each see every position once.
         length: bases of the window.
+        share: of the positions is all that its `narrowed` modules see, where it has such.
     """
     flops = 0
+    narrowed = model.narrowed() if isinstance(model, LanguageModel) else ()
+    few = {module for each in narrowed for module in each.modules()}
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv1d):
-            flops += 2 * length * module.weight.numel()
+            seen = round(length * share) if module in few else length
+            flops += 2 * seen * module.weight.numel()
         elif isinstance(module, SelfAttention):
             # Query by key, then weights by value; `out` reads all heads side by side.
             flops += 2 * 2 * _pairs(module, length) * module.out.in_features
     return flops
 
 
-def training_flops(model: nn.Module, length: int) -> int:
+def training_flops(model: nn.Module, length: int, share: float = 1.0) -> int:
     """FLOPs of a training step a window: the backward pass takes two of each forward product.
 
     What a flash kernel or activation checkpointing computes again is not counted.
     """
-    return 3 * forward_flops(model, length)
+    return 3 * forward_flops(model, length, share)
 
 
 def _pairs(layer: SelfAttention, length: int) -> int:

@@ -1,6 +1,7 @@
 """Embedding -> encoder -> norm -> decoder: what every genomic language model here is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from glm_composer import sequence
 from glm_composer.errors import UserError
 from glm_composer.models.cone import narrowings
 from glm_composer.models.packing import Packing
+from glm_composer.models.places import Places
 
 INIT_STD = 0.02
 
@@ -43,6 +45,27 @@ class Layers(nn.ModuleList):
             x = layer(x, None, narrowing)
         return x[:, 0]
 
+    def among(self, x: Tensor, places: Places) -> Tensor:
+        """[batch, length, width] -> the output at some places, [1, places, width].
+
+        The last layer, if it says what of it is `narrowed`, is computed there alone as far.
+        """
+        if not self._narrows():
+            return places.take(self(x))
+        *layers, last = self
+        for layer in layers:
+            x = layer(x, None)
+        return last(x, None, places)
+
+    def narrowed(self) -> Iterator[nn.Module]:
+        """The modules that `among` computes at its places alone."""
+        if self._narrows():
+            last: Any = self[-1]
+            yield from last.narrowed()
+
+    def _narrows(self) -> bool:
+        return len(self) > 0 and hasattr(self[-1], "narrowed")
+
 
 class LanguageModel(nn.Module):
     """Per-base logits over the seven tokens from an encoder of hidden states.
@@ -64,7 +87,11 @@ class LanguageModel(nn.Module):
         self.decoder = nn.Linear(width, sequence.VOCAB_SIZE, bias=False)
 
     def embed(
-        self, ids: Tensor, lengths: Tensor | None = None, position: int | None = None
+        self,
+        ids: Tensor,
+        lengths: Tensor | None = None,
+        position: int | None = None,
+        places: Tensor | None = None,
     ) -> Tensor:
         """Final hidden states of windows.
 
@@ -76,15 +103,20 @@ class LanguageModel(nn.Module):
                 padding: its hidden states are those it has alone.
             position: the only one that is wanted, 0-based, the same in all windows; what it does
                 not depend on is not computed where the encoder knows.
+            places: int64 [places], the only ones that are wanted among the batch x length; what
+                the last layer has elsewhere is not computed where the encoder knows.
 
         Returns:
-            [batch, length, width], zeros at padding; [batch, width] of one position
+            [batch, length, width], zeros at padding; [batch, width] of one position;
+            [places, width] of places
 
         Raises:
             UserError: a length is out of range, or the encoder takes windows of one length only.
         """
         if position is not None:
             return self._embed_at(ids, lengths, position)
+        if places is not None:
+            return self._embed_among(ids, lengths, Places(places, ids.shape[1]))
         if lengths is None:
             return self.norm(self.encoder(self.embedding(ids.int())))
         if not isinstance(self.encoder, Layers):
@@ -101,6 +133,17 @@ class LanguageModel(nn.Module):
         if lengths is not None or not isinstance(self.encoder, Layers):
             return self.embed(ids, lengths)[:, position]
         return self.norm(self.encoder.at(self.embedding(ids.int()), position))
+
+    def _embed_among(self, ids: Tensor, lengths: Tensor | None, places: Places) -> Tensor:
+        if lengths is not None or not isinstance(self.encoder, Layers):
+            return places.take(self.embed(ids, lengths))[0]
+        return self.norm(self.encoder.among(self.embedding(ids.int()), places))[0]
+
+    def narrowed(self) -> Iterator[nn.Module]:
+        """The modules that are computed at given places alone."""
+        yield from (self.norm, self.decoder)
+        if isinstance(self.encoder, Layers):
+            yield from self.encoder.narrowed()
 
     def forward(self, ids: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits [batch, length, 7] of what `embed` takes, zeros at padding."""

@@ -7,6 +7,7 @@ local or absent.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +20,7 @@ from glm_composer.models.bytenet import ByteNetBlock
 from glm_composer.models.convolution import Convolution
 from glm_composer.models.language_model import LanguageModel, Layers, initialise
 from glm_composer.models.packing import Packing
+from glm_composer.models.places import Places
 from glm_composer.models.rotary import rotary_tables, rotate
 from glm_composer.registry import models
 
@@ -111,8 +113,17 @@ class SelfAttention(nn.Module):
         self.qk_norm = config.qk_norm
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
-        """[batch, length, width], or [total, width] with a packing -> the same shape."""
+    def narrowed(self) -> Iterator[nn.Module]:
+        """What is computed at places alone."""
+        yield self.out
+
+    def forward(
+        self, x: Tensor, packing: Packing | None = None, places: Places | None = None
+    ) -> Tensor:
+        """[batch, length, width], or [total, width] with a packing -> the same shape.
+
+        With places to [1, places, width].
+        """
         length = x.shape[1] if packing is None else packing.longest
         # Not kept from one call to the next: a compiled model would be compiled once more for the
         # tables it has by then, and tables made under inference mode would spoil training.
@@ -126,7 +137,8 @@ class SelfAttention(nn.Module):
         # Under autocast norms answer in fp32.
         q, k = rotate(q, cos, sin).to(v.dtype), rotate(k, cos, sin).to(v.dtype)
         y = attention(q, k, v, self.window, self.causal, self.backend, packing)
-        return self.out(y.flatten(-2))
+        y = y.flatten(-2)
+        return self.out(y if places is None else places.take(y))
 
 
 class SwiGLU(nn.Module):
@@ -137,8 +149,19 @@ class SwiGLU(nn.Module):
         self.gate_up = nn.Linear(width, 2 * inner, bias=False)
         self.out = nn.Linear(inner, width, bias=False)
 
-    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
-        """[..., width] -> [..., width], position by position, packed or not."""
+    def narrowed(self) -> Iterator[nn.Module]:
+        """What is computed at places alone."""
+        yield self
+
+    def forward(
+        self, x: Tensor, packing: Packing | None = None, places: Places | None = None
+    ) -> Tensor:
+        """[..., width] -> [..., width], position by position, packed or not.
+
+        With places [batch, length, width] -> [1, places, width].
+        """
+        if places is not None:
+            x = places.take(x)
         gate, up = self.gate_up(x).chunk(2, dim=-1)
         return self.out(F.silu(gate) * up)
 
@@ -163,11 +186,25 @@ class Block(nn.Module):
         self.branches = nn.ModuleList(branches)
         self.norms = nn.ModuleList(nn.RMSNorm(width, eps=EPS) for _ in branches)
 
-    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
-        """[batch, length, width], or [total, width] with a packing -> the same shape."""
+    def narrowed(self) -> Iterator[nn.Module]:
+        """What is computed at places alone: all that follows where positions meet last."""
+        first, *rest = self.branches
+        yield from first.narrowed()
+        yield from rest
+
+    def forward(
+        self, x: Tensor, packing: Packing | None = None, places: Places | None = None
+    ) -> Tensor:
+        """[batch, length, width], or [total, width] with a packing -> the same shape.
+
+        With places to [1, places, width].
+        """
         x = self.convs(x, packing)
         for norm, branch in zip(self.norms, self.branches, strict=True):
-            x = x + branch(norm(x), packing)
+            y = branch(norm(x), packing, places)
+            if places is not None:
+                x, places = places.take(x), None
+            x = x + y
         return x
 
 

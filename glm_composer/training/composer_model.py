@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from glm_composer.models.compiled import compiled as compiled_function
 from glm_composer.models.flops import training_flops
 from glm_composer.models.language_model import LanguageModel
+from glm_composer.models.places import asked_places
 from glm_composer.training.losses import NAMES, SummedLoss, loss_sums, stream_sums, weighted_loss
 
 
@@ -40,25 +41,35 @@ class GenomicModel(ComposerModel):
         metrics: dict[str, Metric] = {name: SummedLoss(row) for row, name in enumerate(NAMES)}
         metrics["perplexity"] = SummedLoss(0, perplexity=True)
         self._metrics = metrics
-        self._flops: dict[int, int] = {}
+        self._flops: dict[tuple[int, float], int] = {}
 
     def embed(
-        self, ids: Tensor, lengths: Tensor | None = None, position: int | None = None
+        self,
+        ids: Tensor,
+        lengths: Tensor | None = None,
+        position: int | None = None,
+        places: Tensor | None = None,
     ) -> Tensor:
         """What `LanguageModel.embed` gives, in the run's precision, maybe compiled."""
         with self._precision(self.bf16):
             # Looked up late: a network that is sharded gets another `embed`.
-            return (self._compiled or self.model.embed)(ids, lengths, position)
+            return (self._compiled or self.model.embed)(ids, lengths, position, places)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return `loss`, a scalar, `sums` [3, 2], see `loss_sums`, and `streams` where there are.
 
         That is [streams, 3], see `stream_sums`.
         """
-        hidden = self.embed(batch["input_ids"], batch.get("length"))
+        ids = batch["input_ids"]
+        places = _places(batch)
+        hidden = self.embed(ids, batch.get("length"), None, places)
         # In bf16 neighbouring logits would collapse into one value.
         with self._precision(False):
             logits = self.model.decoder(hidden.float())
+        if places is not None:
+            # Elsewhere nothing is asked.
+            whole = logits.new_zeros(ids.numel(), logits.shape[-1])
+            logits = whole.index_copy(0, places, logits).unflatten(0, ids.shape)
         sums = loss_sums(logits, batch)
         outputs = {"loss": weighted_loss(sums), "sums": sums.detach()}
         if self.streams and "stream" in batch:
@@ -71,14 +82,17 @@ class GenomicModel(ComposerModel):
     def flops_per_batch(self, batch: dict[str, Tensor]) -> int:
         """FLOPs of a training step on this rank's batch; SpeedMonitor makes rates and MFU of it.
 
-        Of blanks too: they are computed. Windows of several lengths all count as their mean.
+        Of blanks too: they are computed. Windows of several lengths all count as their mean. What
+        is left out where no loss is read does not count.
         """
         rows, length = batch["input_ids"].shape
         if "length" in batch:
             length = round(float(batch["length"].double().mean()))
-        if length not in self._flops:
-            self._flops[length] = training_flops(self.model, length)
-        return rows * self._flops[length]
+        places = _places(batch)
+        share = 1.0 if places is None else len(places) / batch["labels"].numel()
+        if (length, share) not in self._flops:
+            self._flops[length, share] = training_flops(self.model, length, share)
+        return rows * self._flops[length, share]
 
     def loss(self, outputs: dict[str, Tensor], batch: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss that `forward` computed."""
@@ -95,3 +109,8 @@ class GenomicModel(ComposerModel):
     def update_metric(self, batch: Any, outputs: dict[str, Tensor], metric: Metric) -> None:
         """Add a batch to a metric."""
         metric.update(outputs["sums"])
+
+
+def _places(batch: dict[str, Tensor]) -> Tensor | None:
+    """Where the last layer is computed; None for everywhere, as in windows of several lengths."""
+    return None if "length" in batch else asked_places(batch["labels"])
