@@ -1,6 +1,8 @@
 # make setup | demo | test | test-fast | lint | bench | lock; every target prepares .venv first, at no cost when it is current.
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Where Python keeps no compiled modules, hundreds of processes of the tests compile them anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo test test-fast start-kill lint bench bench-convert bench-data bench-train bench-learning bench-memory bench-optimizers bench-sequence bench-score bench-start bench-runs bench-steering lock
 

@@ -78,6 +78,7 @@ def test_errors_are_one_line(command, message):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_missing_data_names_the_command_that_makes_it(tmp_path):
     done = run(GLM, "train", "yamls/quickstart.yaml", f"data.path={tmp_path}/yeast")
     assert done.returncode == 2

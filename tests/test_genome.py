@@ -85,6 +85,7 @@ def test_few_variants_do_not_read_the_contig(yeast):
         np.testing.assert_array_equal(sparse[0], dense[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bgzip", [False, True])
 def test_yeast_windows_equal_naive_cuts(yeast, tmp_path, bgzip):
     path = yeast / "genome.fa"

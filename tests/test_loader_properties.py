@@ -47,6 +47,7 @@ TITLED = st.builds(
 )
 
 
+@pytest.mark.slow
 @QUIET
 @given(TITLED)
 @example(Titled(title="${copies}", main=Round()))
@@ -150,6 +151,7 @@ BYTES = (
 OVERRIDE = TEXT | st.builds("{}={}".format, st.sampled_from([*FIELDS, "a.b", "a[0]"]), TEXT)
 
 
+@pytest.mark.slow
 @settings(QUIET, max_examples=120)
 @given(
     content=BYTES,

@@ -242,6 +242,7 @@ def at(path, place):
     return yaml.safe_load((path / name).read_text().splitlines()[int(line) - 1])
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

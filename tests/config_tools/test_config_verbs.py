@@ -200,6 +200,7 @@ def test_show_is_what_load_reads(glm):
     assert conversion == dump(load(ConvertConfig, REPOSITORY / "yamls/convert/yeast.yaml"))
 
 
+@pytest.mark.slow
 def test_the_page_of_keys_is_current(glm, tmp_path):
     # In a process of its own: tests register builders.
     words = ["-m", "glm_composer", "config", "docs", "docs/configuration.md", "--check"]

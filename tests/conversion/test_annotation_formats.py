@@ -340,6 +340,7 @@ def test_gtf_called_gff3_is_not_taken_for_a_thousand_genes(tmp_path):
         read_gff3(path, LENGTHS)
 
 
+@pytest.mark.slow
 def test_augustus_s_genes_translate_to_its_own_proteins(debian, tmp_path):
     """Both strands, introns, UTRs and its bare identifiers, on the fly's chromosome."""
     fasta, predicted = debian(DROSOPHILA_CHR2R), debian(AUGUSTUS)

@@ -417,6 +417,7 @@ def test_yeast_variants_are_what_they_say(yeast_genes):
                 assert mutant != coding
 
 
+@pytest.mark.slow
 def test_both_consequences_in_equal_parts(yeast_genes):
     table, _ = derive(*yeast_genes, maximum_positives=300, balanced=True)
     positives = table.filter("label")["consequence"].to_list()

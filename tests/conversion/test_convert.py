@@ -217,6 +217,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, toy):
         subprocess.run(["umount", str(mount)], check=True)
 
 
+@pytest.mark.slow
 def test_the_command_converts_says_so_and_refuses_the_second_time(toy, tmp_path):
     toy()
     first = command(tmp_path / "toy.yaml", "shard_bytes=4000")

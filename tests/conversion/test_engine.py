@@ -217,6 +217,7 @@ def test_a_changed_yaml_does_not_take_up_old_parts(settings, tmp_path):
         convert(load(ConvertConfig, settings, again), False, merge_only=True)
 
 
+@pytest.mark.slow
 def test_a_damaged_part_is_made_again(settings, whole, tmp_path, caplog):
     convert(load(ConvertConfig, settings, ["part=1/1"]), False)
     damaged = sorted(tmp_path.glob(".out.parts/part-*"))[4]
@@ -344,6 +345,7 @@ def test_weights_and_caps_are_exact(fasta, tmp_path):
     assert manifest.splits["test"].thinned == 0
 
 
+@pytest.mark.slow
 def test_one_more_assembly_leaves_the_parts_of_the_others(fasta, tmp_path):
     rows = [("a1", "a", 1, "train"), ("b1", "b", 1, "train"), ("c1", "c", 1, "test")]
     raw = {

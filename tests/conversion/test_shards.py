@@ -38,6 +38,7 @@ def write(directory, table, shard_bytes, batch=170, threads=None, **options):
     writer.finish()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard_bytes", [2_000, 10_000, 1 << 20])
 @pytest.mark.parametrize(
     ("batch", "options"),

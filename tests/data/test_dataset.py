@@ -99,6 +99,7 @@ def test_ranks_get_the_samples_of_the_stock_readers_ranks(nodes, node_ranks, epo
         assert ours == stock[rank // node_ranks, rank % node_ranks, 0].tolist()
 
 
+@pytest.mark.slow
 @given(
     samples=st.integers(1, 700),
     rank_batch=st.integers(1, 9),

@@ -102,6 +102,7 @@ def test_reads_raw_shards_of_varying_lengths(raw_remote, raw_dataset, proxy, tmp
     assert len(proxy.seen) == len(shards.counts) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [503, ("cut", 100), "stall"], ids=lambda fault: str(fault))
 def test_recovers(fault, remote, samples, proxy, tmp_path, caplog):
     shards = Shards(tmp_path / "cache", remote=remote, download_timeout=0.7)
@@ -112,6 +113,7 @@ def test_recovers(fault, remote, samples, proxy, tmp_path, caplog):
     assert "shard.00001.mds.zstd: attempt 1 of 7 failed, the next is in 0." in warnings[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [500, ("cut", 0)], ids=lambda fault: str(fault))
 def test_gives_up_naming_the_object(fault, remote, proxy, tmp_path):
     shards = Shards(tmp_path / "cache", remote=remote, download_retry=4)
@@ -182,6 +184,7 @@ def test_a_public_bucket_needs_no_credentials(
     assert_equal(Shards(tmp_path / "cache", remote=address).gather(), samples)
 
 
+@pytest.mark.slow
 def test_a_byte_flipped_on_the_way_is_fetched_again(remote, samples, proxy, tmp_path):
     shards = Shards(tmp_path / "cache", remote=remote)
     proxy.fault = Times("shard.00001", 1, ("flip", 500))

@@ -118,6 +118,7 @@ def test_a_flipped_byte_is_found_when_asked(tmp_path):
         shards.gather()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hashes", [None, ["xxh64"]])
 @pytest.mark.parametrize("compression", ["zstd:3", "gz", "bz2", "br"])
 def test_damaged_compressed_shards(hashes, compression, tmp_path):

@@ -69,6 +69,7 @@ def planted(yeast: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return convert(load(ConvertConfig, path), progress=False), (starts // 256).tolist()
 
 
+@pytest.mark.slow
 def test_planted_copies_are_found_and_nothing_else(planted: tuple[Path, list[int]]) -> None:
     dataset, sources = planted
     found = find_leakage(dataset, pairs=len(sources))

@@ -227,6 +227,7 @@ def test_yeast_figures(chromosomes, train, left, right, nats):
     assert cross_entropy(predicted, held_out[rows, columns]) == pytest.approx(nats, abs=0.003)
 
 
+@pytest.mark.slow
 def test_yeast_variants_are_matched_on_one_neighbour_and_no_more(yeast, chromosomes, train):
     table = polars.read_parquet(yeast / "variants.parquet")
     padded = {name: np.pad(ids, 5) for name, ids in chromosomes.items()}  # 0 is [PAD]

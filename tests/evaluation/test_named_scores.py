@@ -134,7 +134,7 @@ def expected(model: LanguageModel, window: str, ref: str, alt: str, strands: str
     ]
 
 
-@pytest.mark.parametrize("strands", ["both", "forward"])
+@pytest.mark.parametrize("strands", ["both", pytest.param("forward", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("width", [1, 24, 31])
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_score_equals_the_brute_force_one(kind: str, width: int, strands: str) -> None:
@@ -301,6 +301,7 @@ def test_the_cosine_of_nearly_equal_windows_keeps_its_digits() -> None:
     torch.testing.assert_close(found(ref.float(), alt.float()).double(), exact, rtol=1e-5, atol=0)
 
 
+@pytest.mark.slow
 def test_yeast_rows_keep_their_order(yeast) -> None:
     model = build("bytenet")
     table = read_variants(yeast / "variants.parquet").sample(40, shuffle=True, seed=0)

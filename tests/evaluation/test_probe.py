@@ -53,6 +53,7 @@ def naive(x, label, chrom, penalties):
     return predicted
 
 
+@pytest.mark.slow
 def test_equal_to_the_definition_written_out(monkeypatch):
     # Two of the ten, for speed; see below for all of them.
     monkeypatch.setattr("glm_composer.evaluation.probe.PENALTIES", np.array([1e-3, 1.0]))

@@ -122,6 +122,7 @@ def test_an_encoder_that_cannot_take_them_says_so() -> None:
         model(torch.zeros(2, 5, dtype=torch.uint8), torch.tensor([5, 3]))
 
 
+@pytest.mark.slow
 def test_a_window_of_8192_in_memory_that_grows_with_its_length() -> None:
     torch.manual_seed(0)
     model = build_transformer(

@@ -202,6 +202,7 @@ def test_rotary_tables_follow_the_length() -> None:
     assert torch.equal(short, build()(ids[:, :30]))
 
 
+@pytest.mark.slow
 def test_compiled_rotary_tables_are_each_layers_own_and_follow_the_length() -> None:
     model = build(layers=2, attention=["local", "global"], rope_base=50.0, local_rope_base=500.0)
     compiled = torch.compile(model, backend="eager", fullgraph=True)

@@ -78,6 +78,7 @@ def test_a_request_nobody_answers_says_so_and_stays(runs):
     assert "save of" in jobs("status", str(runs / "live")).stdout
 
 
+@pytest.mark.slow
 def test_nothing_is_asked_of_a_job_that_is_over_but_a_change(runs):
     for name in ("killed", "over"):
         asked = jobs("stop", name, "--runs-dir", str(runs))

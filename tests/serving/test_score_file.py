@@ -254,6 +254,7 @@ def test_what_is_refused_before_anything_is_scored(run, table, genome, tmp_path)
     assert pl.read_parquet(mine).equals(frame)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_what_is_finished(run, table, genome, tmp_path):
     """A limit on file sizes, as a full disk: parts fit, the output does not."""
     out, whole = tmp_path / "out.parquet", tmp_path / "whole.parquet"

@@ -37,6 +37,7 @@ def _faults(how: str, **environment: str) -> tuple[str, int]:
     return kept, int(faults)
 
 
+@pytest.mark.slow
 def test_steps_fault_no_pages_in_anew():
     kept, faults = _faults("keep")
     returned, more = _faults("default")

@@ -86,6 +86,7 @@ def test_weights_of_another_architecture_are_all_named_and_none_is_loaded(config
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
+@pytest.mark.slow
 def test_another_optimizer_does_not_go_on(configure):
     config = configure()
     check_writable(config)
@@ -97,6 +98,7 @@ def test_another_optimizer_does_not_go_on(configure):
         check_resumable(configure("optimizer={name: muon}"))
 
 
+@pytest.mark.slow
 def test_a_run_its_disk_and_its_resumption(configure, tmp_path):
     config = configure(*QUICK)
     torso = config.run_dir / "checkpoints/partial/ep0-ba1-rank0.pt"

@@ -40,6 +40,7 @@ RUINED = [
 MENDED = ["optimizer={name: adamw, lr: 1.0e-3}", *RUINED[1:]]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_ruined_weights_does_not_replace_a_good_one(configure):
     config = configure("run_name=ruined", "save_interval=1ba", *RUINED)
     with pytest.raises(UserError, match=r"weights after batch 2, sample ids: train \d+") as caught:
@@ -53,6 +54,7 @@ def test_a_checkpoint_of_ruined_weights_does_not_replace_a_good_one(configure):
     assert mended == fit(configure("run_name=sane", *MENDED))
 
 
+@pytest.mark.slow
 def test_the_step_its_loss_and_its_windows_are_named(configure):
     config = configure("device_train_microbatch_size=4", *RUINED)
     loader = build_trainer(configure("run_name=other"))._train_data_spec.dataloader

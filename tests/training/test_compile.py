@@ -72,12 +72,14 @@ def test_one_graph_to_train_and_one_to_evaluate(graphs, name):
     assert counters["frames"] == {"total": 2, "ok": 2}
 
 
+@pytest.mark.slow
 def test_a_network_that_breaks_would_be_noticed(graphs):
     sizes = "width: 16, layers: 1, heads: 2, mlp_width: 32"
     graphs("eager", f"model={{name: broken_for_tests, {sizes}}}")
     assert counters["graph_break"]
 
 
+@pytest.mark.slow
 def test_graphs_are_not_given_up_where_there_are_many(configure, monkeypatch):
     """Torch alone compiles no more than eight forms of a function."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))

@@ -59,6 +59,7 @@ def test_fewer_windows_than_a_batch(configure):
     ]
 
 
+@pytest.mark.slow
 def test_mixtures_resume_bitwise_and_log_their_streams(configure, yeast, tmp_path):
     # One stream is fetched, into a directory that the first run finds empty and the others full.
     proportion = "[[0ba, 0], [12ba, 2]]"
@@ -103,6 +104,7 @@ def other(yeast, tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_changed_run_is_refused_and_can_be_forced(configure, other):
     common = ["data.train_windows=96", "save_interval=1ba", "scheduler={name: constant}"]
     fit(configure("max_duration=2ba", *common))

@@ -45,6 +45,7 @@ def assert_equal(one, other):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_training_evaluation_checkpoints_and_resumption(configure):
     recorder = Recorder()
     plain_rows, plain = fit(configure("run_name=plain", *COMMON))

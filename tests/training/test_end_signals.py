@@ -81,6 +81,7 @@ def test_outside_of_training_the_first_ends_the_run():
     assert process.returncode == 75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launched", LAUNCHED)
 def test_the_launchers_own_is_no_second_one(launched):
     # Ctrl-C reaches the rank and the launcher, and the launcher sends the rank a SIGTERM; a batch

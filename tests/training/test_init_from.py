@@ -42,6 +42,7 @@ def start(config):
     return found
 
 
+@pytest.mark.slow
 def test_every_form_starts_with_the_same_weights(configure, tmp_path):
     first = configure("run_name=first", "max_duration=2ba", *BYTENET)
     weights, _ = fit(first)
@@ -61,6 +62,7 @@ def test_every_form_starts_with_the_same_weights(configure, tmp_path):
     assert not torch.equal(random["decoder.weight"], weights["model.decoder.weight"])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_start_over(configure):
     fit(configure("run_name=first", "max_duration=1ba", *BYTENET))
     source = configure("run_name=first").run_dir
@@ -79,6 +81,7 @@ def test_a_resumed_run_does_not_start_over(configure):
         check_init(configure("run_name=new", *common))
 
 
+@pytest.mark.slow
 def test_weights_of_another_model_stop_the_run(configure):
     fit(configure("run_name=first", "max_duration=1ba", *BYTENET))
     common = ["init_from=" + str(configure("run_name=first").run_dir), *BYTENET]

@@ -48,6 +48,7 @@ def prepared(configure, promoters):
     return lambda *overrides: configure(f"data.path={promoters}", *COMMON, *overrides)
 
 
+@pytest.mark.slow
 def test_gradients_of_micro_batches_add_up_to_the_batchs(prepared, monkeypatch):
     whole = fit(prepared("run_name=whole"))
     micro = "device_train_microbatch_size=16"

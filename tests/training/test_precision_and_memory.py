@@ -42,6 +42,7 @@ def build_cramped(config: CrampedConfig) -> LanguageModel:
     return model
 
 
+@pytest.mark.slow
 def test_a_batch_that_ran_out_of_memory_is_counted_once(configure):
     common = ["max_duration=2ba", "eval_interval=9ba", "data.eval_windows=4"]
     common += ["device_eval_batch_size=4"]
@@ -70,6 +71,7 @@ def test_automatic_micro_batches_need_a_gpu(configure):
         build_trainer(configure("device_train_microbatch_size=auto"))
 
 
+@pytest.mark.slow
 def test_pure_bf16_halves_weights_and_what_hangs_on_them(configure):
     config = configure("run_name=pure", "precision=pure_bf16", "max_duration=2ba")
     trainer = build_trainer(config)
@@ -89,6 +91,7 @@ def test_pure_bf16_halves_weights_and_what_hangs_on_them(configure):
     assert rows(config.run_dir)[2] < 2.0
 
 
+@pytest.mark.slow
 def test_a_run_logs_bases_a_second_and_mfu(configure):
     config = configure("max_duration=24ba", "eval_interval=24ba")
     trainer = build_trainer(config)
@@ -142,6 +145,7 @@ def test_memory_is_what_a_step_on_real_tensors_keeps(configure, precision):
     assert found.activations == pytest.approx(real, rel=0.01)
 
 
+@pytest.mark.slow
 def test_activations_grow_with_the_batch_and_nothing_else_does(configure):
     one, two = (training_memory(configure(), windows, 64) for windows in (8, 16))
     assert one.total - one.activations == two.total - two.activations == 4 * one.weights

@@ -69,6 +69,7 @@ def test_preparing_on_the_device_changes_no_bit(configure, objective):
     assert all(0 < share < 1 for share in shares)
 
 
+@pytest.mark.slow
 def test_next_base_loss_and_the_report_without_masks(configure, yeast, capsys):
     files = f"variants: {yeast}/variants.parquet, genome: {yeast}/genome.fa, interval: 1ba"
     table = f"evaluation.tables.coding={{{files}, scores: [window_llr, LLR], window: 9}}"
@@ -111,6 +112,7 @@ def test_ragged_windows_train_alike_in_any_micro_batches(configure, ragged, obje
     assert runs[4] == pytest.approx(runs[16], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_what_a_ragged_window_loses_is_its_own(configure, ragged):
     config = configure(f"data.path={ragged}", "data.train_windows=null", "data.window=100")
     trainer = build_trainer(config)

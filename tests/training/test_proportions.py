@@ -39,6 +39,7 @@ def test_points_out_of_order(configure):
         schedule(configure, "[]")
 
 
+@pytest.mark.slow
 def test_no_stream_gives_anything(configure):
     def both(a, b):
         streams = f"{{a: {{path: x, proportion: {a}}}, b: {{path: y, proportion: {b}}}}}"

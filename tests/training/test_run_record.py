@@ -147,6 +147,7 @@ class Noting(ReportStatus):
         super().log_metrics(metrics, step)
 
 
+@pytest.mark.slow
 def test_the_status_follows_the_run_and_costs_it_nothing(configure):
     config = configure("max_duration=40ba", "eval_interval=40ba", "save_interval=40ba")
     config.run_dir.mkdir()

@@ -95,6 +95,7 @@ def test_resumed_equals_uninterrupted(configure, stop):
     assert fit(configure("run_name=parts", "max_duration=18ba", *common)) == whole
 
 
+@pytest.mark.slow
 def test_checkpoint_at_an_epochs_end_does_not_replay_the_epoch(configure):
     common = ["scheduler={name: constant}", "save_interval=1ep"]
     whole = fit(configure("run_name=whole", "max_duration=3ep", *common))
@@ -103,6 +104,7 @@ def test_checkpoint_at_an_epochs_end_does_not_replay_the_epoch(configure):
     assert fit(configure("run_name=parts", "max_duration=3ep", *common)) == whole
 
 
+@pytest.mark.slow
 def test_random_state_must_be_restored_for_that(configure):
     """The negative control: without our callback a mid-epoch resumption differs."""
     model = ["model.name=dropout_for_tests", "model.width=16", "model.heads=2", "model.layers=1"]
@@ -117,6 +119,7 @@ def test_random_state_must_be_restored_for_that(configure):
     assert losses(config)[7] != whole[7]
 
 
+@pytest.mark.slow
 def test_micro_batches_add_up_to_the_batch(configure):
     whole = fit(configure("run_name=whole"))
     parts = fit(configure("run_name=parts", "device_train_microbatch_size=4"))
@@ -124,6 +127,7 @@ def test_micro_batches_add_up_to_the_batch(configure):
         assert float.fromhex(parts[step]) == pytest.approx(float.fromhex(loss), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_evaluation_leaves_training_as_it_was(configure, yeast):
     plain = fit(configure("run_name=plain", "eval_interval=12ba"))
     table = coding_table(yeast, "interval: 5ba, chroms: [chr15]")
@@ -133,6 +137,7 @@ def test_evaluation_leaves_training_as_it_was(configure, yeast):
     assert list(losses(config, "validation/loss")) == list(range(1, 13))
 
 
+@pytest.mark.slow
 def test_learning_rate_follows_the_schedule(configure):
     config = configure()
     fit(config)

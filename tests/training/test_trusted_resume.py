@@ -204,6 +204,7 @@ def test_the_best_the_last_and_every_nth_are_kept_over_resumptions(configure):
     assert not {5, 10} & found - {best}
 
 
+@pytest.mark.slow
 def test_a_best_that_nobody_measures_is_refused(configure):
     with pytest.raises(UserError, match=r"'eval/codnig/auprc' is measured by no evaluation"):
         configure("save_best.metric=eval/codnig/auprc")

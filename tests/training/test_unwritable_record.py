@@ -71,6 +71,7 @@ def test_what_is_in_the_way_of_the_record_is_named(configure, obstacle):
         pytest.fail("it went on")
 
 
+@pytest.mark.slow
 def test_a_process_whose_messages_nobody_reads_is_ended_all_the_same(tmp_path):
     tiny = Path(__file__).with_name("tiny.yaml")
     process = subprocess.Popen(

@@ -53,6 +53,7 @@ def scored(configure, yeast, traitgym):
     return lambda *more: configure(tables, *SHORT, *more)
 
 
+@pytest.mark.slow
 def test_training_goes_on_as_if_nothing_had_been_scored(configure, scored, monkeypatch):
     plain = configure("run_name=plain", *SHORT)
     fit(plain)
@@ -66,6 +67,7 @@ def test_training_goes_on_as_if_nothing_had_been_scored(configure, scored, monke
     assert logged(careless) != logged(plain)
 
 
+@pytest.mark.slow
 def test_scores_are_kept_and_their_metrics_logged(scored):
     config = scored()
     model = fit(config).state.model
@@ -148,6 +150,7 @@ def test_a_table_without_labels_is_refused(scored, yeast, tmp_path):
         load_tables(config, 64)
 
 
+@pytest.mark.slow
 def test_match_groups_must_be_whole_where_they_are_measured(scored, yeast, tmp_path):
     rows = pl.read_parquet(yeast / "variants.parquet").with_row_index("row")
     first = rows.filter((pl.col("match_group") == 299) & ~pl.col("label")).row(0, named=True)
@@ -195,6 +198,7 @@ def test_a_home_that_cannot_be_written_to_is_no_error(scored, monkeypatch, tmp_p
     assert len(load_tables(scored(), 64)) == 2
 
 
+@pytest.mark.slow
 def test_windows_of_a_big_genome_are_cut_once(scored, monkeypatch, tmp_path):
     config = scored()
     expected = load_tables(config, 64)
