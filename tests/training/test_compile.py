@@ -63,6 +63,7 @@ def graphs(configure, monkeypatch):
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_one_graph_to_train_and_one_to_evaluate(graphs, name):
     _, found = graphs("eager", MODELS[name])

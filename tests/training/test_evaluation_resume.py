@@ -46,13 +46,14 @@ def kept(config: Config) -> dict[int, pl.DataFrame]:
     return dict(sorted(found.items()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("batch", "interval", "evaluated"),
     [
         # Evaluated and saved at once; the line is written with the next step only.
         (8, "4ba", [4, 8]),
         # Evaluated, but the checkpoint to go on from is an earlier one.
-        pytest.param(6, "3ba", [3, 6, 9], marks=pytest.mark.slow),
+        (6, "3ba", [3, 6, 9]),
         # Saved as the last batch of an epoch, which is evaluated after that.
         (8, "1ep", [8]),
     ],
