@@ -7,6 +7,12 @@ from collections.abc import Callable
 from glm_composer.errors import UserError
 from glm_composer.runs.reasons import RunEnds, end_of
 
+_REMEDIES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+}
+
 
 def report_errors(verb: Callable[[], object]) -> int:
     """Call a verb; turn a user's error into one line on stderr and its exit code."""
@@ -20,9 +26,10 @@ def report_errors(verb: Callable[[], object]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        remedy = _REMEDIES.get(error.errno or 0)
+        if remedy is None:
             raise
-        print(f"error: {error.filename or 'disk'}: {error.strerror}; make room", file=sys.stderr)
+        print(f"error: {error.filename or 'disk'}: {error.strerror}; {remedy}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from glm_composer.errors import UserError
-from glm_composer.runs.events import read_events
+from glm_composer.runs.events import EVENTS, read_events
 from glm_composer.runs.folder import CONFIG
 
 LR_SCALE = "lr_scale"
@@ -104,6 +104,12 @@ def set_since(run_dir: Path, step: int) -> list[Change]:
             found = []
         if event["event"] != "request" or event.get("kind") != "set" or not event.get("done"):
             continue
+        missing = [name for name in Change.__dataclass_fields__ if name not in event]
+        if missing:
+            raise UserError(
+                f"{run_dir / EVENTS}: what was set at {event['time']} has no {missing[0]}; mend "
+                "or remove that line"
+            )
         change = Change(**{name: event[name] for name in Change.__dataclass_fields__})
         found = [each for each in found if each.key != change.key or each.step < change.step]
         found.append(change)

@@ -1,7 +1,7 @@
 """`--where`: a small language over what is known of a run, like `seed=1 and eval/yeast/auprc>0.2`.
 
     expression:  comparisons joined by `and`, `or`, `not` and parentheses; `and` binds tighter
-    comparison:  KEY OPERATOR VALUE, with the operators =  !=  >  >=  <  <=  ~
+    comparison:  KEY OPERATOR VALUE, with the operators =  !=  >  >=  <  <=  ~, and == for =
     word:        anything without blanks, quotes, parentheses and operators; else in '...' or "..."
 
 Expressions become plain objects that are asked run by run. Nothing of them reaches a database.
@@ -18,7 +18,7 @@ Value = int | float | str | tuple[str, ...]
 """What is known of a run under a key; a tuple where it has several, as with tags."""
 
 _TOKEN = re.compile(
-    r"""(?P<space>\s+)|(?P<bracket>[()])|(?P<operator>!=|>=|<=|[=<>~])"""
+    r"""(?P<space>\s+)|(?P<bracket>[()])|(?P<operator>!=|>=|<=|==|[=<>~])"""
     r"""|'(?P<single>[^']*)'|"(?P<double>[^"]*)"|(?P<word>[^\s()=<>~!'"]+)"""
 )
 _WHOLE = re.compile(r"[+-]?[0-9]{1,4000}")
@@ -239,7 +239,8 @@ class _Parser:
             except (re.error, OverflowError, RecursionError) as error:
                 wrong = f"--where: no regular expression: {error}"
                 raise marked(self.text, value.at, wrong) from None
-        return Comparison(key=key.text, operator=operator.text, wanted=value.text, at=key.at)
+        sign = "=" if operator.text == "==" else operator.text
+        return Comparison(key=key.text, operator=sign, wanted=value.text, at=key.at)
 
     def word(self, expected: str) -> _Token:
         """Read a plain or quoted word."""

@@ -21,6 +21,7 @@ USUAL = "state=failed or state=dead"
 _OVER = ("finished", "stopped", "failed", "dead", "unknown")
 # Held by a run for as long as it trains.
 _LOCK = ".lock"
+_REMOVED = ".removed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,9 @@ def prune(index: Index, found: list[Candidate], *, dry_run: bool, yes: bool) -> 
             print("nothing removed")
             return
     removed = [each for each in found if _remove(index.runs_dir / each.name)]
+    for left in index.runs_dir.glob(f".*{_REMOVED}"):
+        # Of a call that was killed, or of one that is at it now.
+        _clear(left)
     refresh(index)
     print(f"removed {_total(removed)}")
 
@@ -114,20 +118,30 @@ def _total(found: list[Candidate]) -> str:
 def _remove(run_dir: Path) -> bool:
     """Remove a run's directory; False if it has been started again since."""
     # Under a name that is no run's, so that nobody meets half of one.
-    aside = run_dir.with_name(f".{run_dir.name}.{os.getpid()}.removed")
+    aside = run_dir.with_name(f".{run_dir.name}.{os.getpid()}{_REMOVED}")
     if run_dir.is_symlink():
         print(f"{run_dir}: kept: a link to elsewhere", file=sys.stderr)
         return False
     try:
         with locked(run_dir / _LOCK, shared=False, taken=f"{run_dir}: kept: it goes on again"):
             os.rename(run_dir, aside)
-        shutil.rmtree(aside)
+        _clear(aside)
     except UserError as error:
         print(error, file=sys.stderr)
         return False
     except OSError as error:
         raise UserError(f"{run_dir}: cannot be removed: {error.strerror or error}") from None
     return True
+
+
+def _clear(directory: Path) -> None:
+    """Remove a directory, of which others may remove a part at the same time."""
+
+    def pass_over(_: object, __: str, error: tuple[object, BaseException, object]) -> None:
+        if not isinstance(error[1], FileNotFoundError):
+            raise error[1]
+
+    shutil.rmtree(directory, onerror=pass_over)
 
 
 def _size(directory: Path) -> int:

@@ -69,6 +69,9 @@ def score_file(
         UserError: a file, row or value that is wrong, before anything is scored; an output that
             exists; unfinished scores of another plan; a full disk.
     """
+    for name in options.scores:
+        # An unknown one is refused before anything is loaded.
+        scores.get(name)
     names = ContigNames.from_file(options.contigs) if options.contigs else ContigNames.known()
     with ExitStack() as stack:
         ranks = stack.enter_context(joined_ranks())
@@ -86,7 +89,7 @@ def score_file(
         def begin() -> tuple[Plan, Checked, list[int]]:
             plan = _plan(model, table, fasta, options)
             for name in plan.scores:
-                # An unknown one, or one that this model cannot have, is refused.
+                # One that this model cannot have is refused.
                 scores.get(name)(model.causal)
             check_output(table, out, plan.scores)
             parts = Parts(out, plan)

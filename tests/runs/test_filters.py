@@ -108,6 +108,8 @@ def test_words_are_equal_or_not_and_quotes_hold_anything(value, wanted):
         ("k!=1", None, True),
         ("k~.", None, False),
         ("not k>1", None, True),
+        ("k == 0.3", 0.3, True),
+        ("k==x", "y", False),
     ],
 )
 def test_comparisons(expression, value, expected):
@@ -118,7 +120,7 @@ def test_comparisons(expression, value, expected):
     ("text", "message", "at"),
     [
         ("model.name=bytenet and eval/auprc>", "expected a value at the end", 34),
-        ("a==1", "expected a value, not '='", 2),
+        ("a===1", "expected a value, not '='", 3),
         ("a 1", "expected one of = != > >= < <= ~ after 'a'", 2),
         ("a=1 b=2", "expected 'and' or 'or' before 'b'", 4),
         ("a=1 && b=2", "expected 'and' or 'or' before '&&'", 4),

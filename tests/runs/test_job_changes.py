@@ -65,3 +65,6 @@ def test_changes_after_the_checkpoint_are_made_again(tmp_path):
     # From the beginning nothing is known of earlier starts.
     append_event(tmp_path, "started", resumed_from=None)
     assert since(4) == []
+    append_event(tmp_path, "request", kind="set", done=True, key="lr_scale", value="1.0")
+    with pytest.raises(UserError, match=r"events\.jsonl: what was set at .* has no configured"):
+        since(4)

@@ -191,6 +191,8 @@ def test_prune_removes_what_it_showed_and_nothing_else(ask, runs):
     }
     write_run(runs, "gone", status=alive)
     # Somebody starts it again while the others are removed.
+    # And an earlier call was killed.
+    (runs / ".old.1.removed/checkpoints").mkdir(parents=True)
     with locked(runs / "base/.lock", shared=False, taken="taken"):
         assert ask(*everything)[-1].startswith("removed 1 run,")
     assert sorted(p.name for p in runs.iterdir() if p.is_dir()) == ["base", "broken", "gone"]

@@ -210,6 +210,9 @@ def test_what_is_refused_before_anything_is_scored(run, table, genome, tmp_path)
         assert list(tmp_path.glob("*.parts")) == []
 
     refused("unknown name 'LRR' in scores", scores=["LRR"])
+    with pytest.raises(UserError, match="unknown name 'LRR' in scores"):
+        # Before the model is looked for.
+        score(tmp_path / "none", table, genome, out, {"scores": ["LRR"]}, quiet=True)
     refused("score 'window_llr' needs a causal model", scores=["window_llr"])
     refused(
         "has 'problem' already, which is to be written", frame.with_columns(problem=pl.lit(""))

@@ -1,4 +1,4 @@
-"""A training step with its last layer where a loss is read alone, against the whole of it."""
+"""A step whose last layer is computed where a loss is read, compiled or not, against the whole."""
 
 from unittest import mock
 
@@ -39,21 +39,26 @@ def batch(share: float) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_loss_and_gradients_are_the_whole_batchs(network, share, compiled):
     torch.manual_seed(0)
-    model = GenomicModel(NETWORKS[network](), compiled=compiled, streams=2)
+    built = NETWORKS[network]()
     given = batch(share)
 
-    def step():
+    def step(compiled=False):
+        model = GenomicModel(built, compiled=compiled, streams=2)
         model.zero_grad()
         outputs = model(given)
         outputs["loss"].backward()
         return outputs, [each.grad.clone() for each in model.parameters()]
 
-    narrowed = step()
-    seen = model.model.embed(given["input_ids"], None, None, asked_places(given["labels"]))
+    outputs, gradients = step(compiled)
+    seen = built.embed(given["input_ids"], None, None, asked_places(given["labels"]))
     assert len(seen) < given["labels"].numel() / 3
     with mock.patch("glm_composer.training.composer_model.asked_places", return_value=None):
-        whole = step()
-    torch.testing.assert_close(narrowed, whole, rtol=1e-5, atol=1e-6)
+        whole, expected = step()
+    # Inductor has an erf of its own.
+    most = 1e-4 if compiled else 2e-6
+    torch.testing.assert_close(outputs, whole, rtol=most, atol=0)
+    for one, other in zip(gradients, expected, strict=True):
+        assert (one - other).norm() <= most * other.norm()
 
 
 def test_of_windows_of_several_lengths_everything_is_computed_and_counts():
