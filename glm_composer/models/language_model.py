@@ -31,9 +31,13 @@ class Layers(nn.ModuleList):
         """[batch, length, width] -> the output at one position, [batch, width].
 
         The last layers, as far as they say where their `taps` fall, are computed only where it
-        depends on them.
+        depends on them; one that does not say, as `among` computes it.
         """
         layers = list(self)
+        if layers and not hasattr(layers[-1], "taps"):
+            count, length = x.shape[:2]
+            index = torch.arange(position, count * length, length, device=x.device)
+            return self.among(x, Places(index, length))[0]
         first = len(layers)
         while first and hasattr(layers[first - 1], "taps"):
             first -= 1
