@@ -1,10 +1,11 @@
 """Windows a second of training steps by model, precision and compilation: make bench-train.
 
-One step = forward, loss, backward, clipping and AdamW, without data and Trainer, so that the
-figure is the model's own. `rope_base` is the 85M encoder, in small batches since a step is heavy;
-its bf16 + compile against its fp32 eager, and its share of the device's bf16 matmul peak measured
-in the same rounds, are RESULTs of their own. `deterministic` is fp32 eager as `deterministic:
-true` has it; cases `everywhere` compute the last layer where no loss is read, too.
+One step = forward, loss, backward, clipping and optimizer (the quick start's Muon; AdamW for the
+models that are compared with others), without data and Trainer, so that the figure is the model's
+own. `rope_base` is the 85M encoder, in small batches since a step is heavy; its bf16 + compile
+against its fp32 eager, and its share of the device's bf16 matmul peak measured in the same rounds,
+are RESULTs of their own. `deterministic` is fp32 eager as `deterministic: true` has it; cases
+`everywhere` compute the last layer where no loss is read, too.
 """
 
 import argparse
@@ -16,7 +17,6 @@ import torch
 from measure import interleave, result
 
 from glm_composer.config import Config
-from glm_composer.models.flops import training_flops
 from glm_composer.registry import optimizers
 from glm_composer.sequence import FIRST_BASE, MASK, PAD
 from glm_composer.settings import load
@@ -25,6 +25,7 @@ from glm_composer.training.build import build_model
 from glm_composer.training.peak import matmul_peak
 
 BASE = "rope_base"
+ADAMW = "optimizer={name: adamw}"
 
 
 def rope(**sizes: int) -> str:
@@ -36,9 +37,14 @@ def rope(**sizes: int) -> str:
 MODELS = {
     "quickstart": [],
     "bytenet": ["model={name: bytenet, width: 128, layers: 8}"],
-    "gpn_bench": ["model={name: bytenet, width: 256, layers: 8}"],
+    "gpn_bench": ["model={name: bytenet, width: 256, layers: 8}", ADAMW],
     "rope_global": [rope(width=128, layers=4, heads=4, mlp_width=341)],
-    BASE: [rope(width=768, layers=12, heads=12, mlp_width=2048), "global_train_batch_size=4"],
+    BASE: [
+        rope(width=768, layers=12, heads=12, mlp_width=2048),
+        "global_train_batch_size=4",
+        # Muon's own products would be as many as the model's at so small a batch.
+        ADAMW,
+    ],
 }
 LENGTH = 512
 EVERYWHERE = {"fp32_eager": ("fp32", False), "bf16_compile": ("amp_bf16", True)}
@@ -71,7 +77,7 @@ def make_step(
         optimizer.zero_grad()
         losses.append(loss.item())
 
-    return step, shape[0], losses, training_flops(model.model, LENGTH)
+    return step, shape[0], losses, model.flops_per_batch(batch) // shape[0]
 
 
 def everywhere(step: Callable[[], None]) -> Callable[[], None]:

@@ -68,6 +68,12 @@ class ByteNetBlock(nn.Module):
         """Of its convolution, the one place where positions meet."""
         return self.conv.taps
 
+    @property
+    def narrows(self) -> bool:
+        """Whether it may be called with places: not with a forward pass of somebody else's."""
+        own = type(self).forward is ByteNetBlock.forward
+        return own and type(self.conv).forward is Convolution.forward
+
     def narrowed(self) -> Iterator[nn.Module]:
         """What is computed on a narrowing's target, or at places, alone."""
         yield from (self.conv, self.norm_out, self.expand)

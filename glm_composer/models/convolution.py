@@ -7,6 +7,9 @@ from glm_composer.models.cone import Narrowing
 from glm_composer.models.packing import Packing
 from glm_composer.models.places import Places
 
+# Reads a position of its input, up to which a few outputs are gathered instead of all computed.
+_MOST_READS = 2
+
 
 class Convolution(nn.Conv1d):
     """A convolution without bias over [batch, length, width]; zeros lie beyond a window's ends.
@@ -62,6 +65,8 @@ class Convolution(nn.Conv1d):
         return y.permute(0, 2, 3, 1).squeeze(1)
 
     def _among(self, x: Tensor, places: Places) -> Tensor:
+        if len(places.index) * self.kernel_size[0] > _MOST_READS * x.shape[0] * x.shape[1]:
+            return places.take(self(x))
         dilation, before, after = self.taps
         x = F.pad(x, (0, 0, before, after)).flatten(0, 1)
         seen = x.index_select(0, places.taps(self.kernel_size[0], dilation).flatten())

@@ -19,7 +19,8 @@ def forward_flops(model: nn.Module, length: int, share: float = 1.0) -> int:
     Args:
         model: a network whose linear layers and convolutions each see every position once.
         length: bases of the window.
-        share: of the positions is all that its `narrowed` modules see, where it has such.
+        share: of the positions is all that its `narrowed` modules see, where it has such; a
+            convolution that is computed whole all the same counts as what is needed of it.
     """
     flops = 0
     narrowed = model.narrowed() if isinstance(model, LanguageModel) else ()

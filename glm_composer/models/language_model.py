@@ -18,7 +18,9 @@ INIT_STD = 0.02
 class Layers(nn.ModuleList):
     """Layers one after the other, each of them called with the hidden states and the packing.
 
-    An encoder that is one of these takes windows of several lengths.
+    An encoder that is one of these takes windows of several lengths. Where not all of its output
+    is wanted, the last layers are computed in part if they say how: one with `taps`, where its
+    convolution reads, is also called with a `Narrowing`, one that `narrows` with `Places`.
     """
 
     def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
@@ -36,7 +38,7 @@ class Layers(nn.ModuleList):
         layers = list(self)
         if layers and not hasattr(layers[-1], "taps"):
             count, length = x.shape[:2]
-            index = torch.arange(position, count * length, length, device=x.device)
+            index = torch.arange(count, device=x.device) * length + position
             return self.among(x, Places(index, length))[0]
         first = len(layers)
         while first and hasattr(layers[first - 1], "taps"):
@@ -52,7 +54,7 @@ class Layers(nn.ModuleList):
     def among(self, x: Tensor, places: Places) -> Tensor:
         """[batch, length, width] -> the output at some places, [1, places, width].
 
-        The last layer, if it says what of it is `narrowed`, is computed there alone as far.
+        The last layer, if it `narrows`, is computed there alone as far as it can be.
         """
         if not self._narrows():
             return places.take(self(x))
@@ -68,7 +70,7 @@ class Layers(nn.ModuleList):
             yield from last.narrowed()
 
     def _narrows(self) -> bool:
-        return len(self) > 0 and hasattr(self[-1], "narrowed")
+        return len(self) > 0 and getattr(self[-1], "narrows", False)
 
 
 class LanguageModel(nn.Module):
@@ -134,20 +136,30 @@ class LanguageModel(nn.Module):
         return packing.pad(self.norm(self.encoder(x, packing)))
 
     def _embed_at(self, ids: Tensor, lengths: Tensor | None, position: int) -> Tensor:
-        if lengths is not None or not isinstance(self.encoder, Layers):
+        encoder = self._layers()
+        if lengths is not None or encoder is None:
             return self.embed(ids, lengths)[:, position]
-        return self.norm(self.encoder.at(self.embedding(ids.int()), position))
+        return self.norm(encoder.at(self.embedding(ids.int()), position))
 
     def _embed_among(self, ids: Tensor, lengths: Tensor | None, places: Places) -> Tensor:
-        if lengths is not None or not isinstance(self.encoder, Layers):
+        encoder = self._layers()
+        if lengths is not None or encoder is None:
             return places.take(self.embed(ids, lengths))[0]
-        return self.norm(self.encoder.among(self.embedding(ids.int()), places))[0]
+        return self.norm(encoder.among(self.embedding(ids.int()), places))[0]
 
     def narrowed(self) -> Iterator[nn.Module]:
         """The modules that are computed at given places alone."""
-        yield from (self.norm, self.decoder)
-        if isinstance(self.encoder, Layers):
-            yield from self.encoder.narrowed()
+        encoder = self._layers()
+        if encoder is not None:
+            yield from (self.norm, self.decoder, *encoder.narrowed())
+
+    def _layers(self) -> Layers | None:
+        """The encoder, if nothing but its layers is called; one with a forward pass of its own
+        is always computed whole."""
+        encoder = self.encoder
+        if isinstance(encoder, Layers) and type(encoder).forward is Layers.forward:
+            return encoder
+        return None
 
     def forward(self, ids: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits [batch, length, 7] of what `embed` takes, zeros at padding."""

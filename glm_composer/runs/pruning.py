@@ -1,6 +1,7 @@
 """`glm runs prune`: removes directories of runs, after it has said which."""
 
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ USUAL = "state=failed or state=dead"
 _OVER = ("finished", "stopped", "failed", "dead", "unknown")
 # Held by a run for as long as it trains.
 _LOCK = ".lock"
-_REMOVED = ".removed"
+_LEFT = re.compile(r"\..+\.[0-9]+\.removed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,8 @@ def prune(index: Index, found: list[Candidate], *, dry_run: bool, yes: bool) -> 
     Raises:
         UserError: there is nobody to ask, or a directory cannot be removed.
     """
+    if not dry_run:
+        _clear_leftovers(index.runs_dir)
     if not found:
         print("nothing to remove: runs that go on or have a tag are kept")
         return
@@ -103,9 +106,6 @@ def prune(index: Index, found: list[Candidate], *, dry_run: bool, yes: bool) -> 
             print("nothing removed")
             return
     removed = [each for each in found if _remove(index.runs_dir / each.name)]
-    for left in index.runs_dir.glob(f".*{_REMOVED}"):
-        # Of a call that was killed, or of one that is at it now.
-        _clear(left)
     refresh(index)
     print(f"removed {_total(removed)}")
 
@@ -118,7 +118,7 @@ def _total(found: list[Candidate]) -> str:
 def _remove(run_dir: Path) -> bool:
     """Remove a run's directory; False if it has been started again since."""
     # Under a name that is no run's, so that nobody meets half of one.
-    aside = run_dir.with_name(f".{run_dir.name}.{os.getpid()}{_REMOVED}")
+    aside = run_dir.with_name(f".{run_dir.name}.{os.getpid()}.removed")
     if run_dir.is_symlink():
         print(f"{run_dir}: kept: a link to elsewhere", file=sys.stderr)
         return False
@@ -132,6 +132,16 @@ def _remove(run_dir: Path) -> bool:
     except OSError as error:
         raise UserError(f"{run_dir}: cannot be removed: {error.strerror or error}") from None
     return True
+
+
+def _clear_leftovers(runs_dir: Path) -> None:
+    """Remove what a call that was killed has put aside, or one that is at it now."""
+    for path in runs_dir.iterdir():
+        if _LEFT.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            try:
+                _clear(path)
+            except OSError as error:
+                print(f"{path}: cannot be removed: {error.strerror or error}", file=sys.stderr)
 
 
 def _clear(directory: Path) -> None:

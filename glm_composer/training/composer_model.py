@@ -53,7 +53,10 @@ class GenomicModel(ComposerModel):
         """What `LanguageModel.embed` gives, in the run's precision, maybe compiled."""
         with self._precision(self.bf16):
             # Looked up late: a network that is sharded gets another `embed`.
-            return (self._compiled or self.model.embed)(ids, lengths, position, places)
+            embed = self._compiled or self.model.embed
+            # A network with an `embed` of its own need not know places.
+            some = () if places is None else (places,)
+            return embed(ids, lengths, position, *some)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return `loss`, a scalar, `sums` [3, 2], see `loss_sums`, and `streams` where there are.
@@ -61,7 +64,7 @@ class GenomicModel(ComposerModel):
         That is [streams, 3], see `stream_sums`.
         """
         ids = batch["input_ids"]
-        places = _places(batch)
+        places = self._places(batch)
         hidden = self.embed(ids, batch.get("length"), None, places)
         # In bf16 neighbouring logits would collapse into one value.
         with self._precision(False):
@@ -76,6 +79,18 @@ class GenomicModel(ComposerModel):
             outputs["streams"] = stream_sums(logits.detach(), batch, self.streams)
         return outputs
 
+    def _places(self, batch: dict[str, Tensor]) -> Tensor | None:
+        """Where the last layer is computed; None for everywhere.
+
+        So it is in windows of several lengths, with a network that embeds in its own way, and on a
+        GPU, whose loader's batches may yet lie on the CPU.
+        """
+        on_cpu = self.model.decoder.weight.device.type == "cpu"
+        own = type(self.model).embed is not LanguageModel.embed
+        if "length" in batch or own or not on_cpu:
+            return None
+        return asked_places(batch["labels"])
+
     def _precision(self, bf16: bool) -> torch.autocast:
         return torch.autocast(self._device_type, dtype=torch.bfloat16, enabled=bf16)
 
@@ -88,7 +103,7 @@ class GenomicModel(ComposerModel):
         rows, length = batch["input_ids"].shape
         if "length" in batch:
             length = round(float(batch["length"].double().mean()))
-        places = _places(batch)
+        places = self._places(batch)
         share = 1.0 if places is None else len(places) / batch["labels"].numel()
         if (length, share) not in self._flops:
             self._flops[length, share] = training_flops(self.model, length, share)
@@ -109,8 +124,3 @@ class GenomicModel(ComposerModel):
     def update_metric(self, batch: Any, outputs: dict[str, Tensor], metric: Metric) -> None:
         """Add a batch to a metric."""
         metric.update(outputs["sums"])
-
-
-def _places(batch: dict[str, Tensor]) -> Tensor | None:
-    """Where the last layer is computed; None for everywhere, as in windows of several lengths."""
-    return None if "length" in batch else asked_places(batch["labels"])

@@ -44,6 +44,8 @@ class TrainingMemory:
 def training_memory(config: Config, windows: int, length: int) -> TrainingMemory:
     """Bytes that a training step of a run takes, in eager mode on a CPU.
 
+    As if every position were asked for; where few are, the last layer keeps less.
+
     Args:
         config: of the run.
         windows: of a micro-batch.

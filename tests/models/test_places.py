@@ -5,10 +5,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from glm_composer.models.bytenet import ByteNetConfig, build_bytenet
+from glm_composer.models.convolution import Convolution
 from glm_composer.models.flops import forward_flops
-from glm_composer.models.language_model import LanguageModel
-from glm_composer.models.places import asked_places
-from glm_composer.models.transformer import TransformerConfig, build_transformer
+from glm_composer.models.language_model import LanguageModel, Layers
+from glm_composer.models.places import Places, asked_places
+from glm_composer.models.transformer import Block, TransformerConfig, build_transformer
 from glm_composer.sequence import PAD
 
 ROPE = {"width": 8, "layers": 2, "heads": 2, "mlp_width": 12}
@@ -64,6 +65,53 @@ def test_other_encoders_and_windows_of_several_lengths_have_places_too() -> None
     torch.testing.assert_close(
         ragged.embed(ids, lengths, None, places), ragged.embed(ids, lengths).flatten(0, 1)[places]
     )
+
+
+class OwnForward(Block):
+    """A layer that knows nothing of places, as a plugin may have it."""
+
+    def forward(self, x: torch.Tensor, packing: object = None) -> torch.Tensor:  # type: ignore
+        return x - super().forward(x)
+
+
+class OwnLayers(Layers):
+    def forward(self, x: torch.Tensor, packing: object = None) -> torch.Tensor:  # type: ignore
+        return x - super().forward(x)
+
+
+class OwnMlp(torch.nn.Linear):
+    def forward(self, x: torch.Tensor, packing: object = None) -> torch.Tensor:  # type: ignore
+        return super().forward(x).roll(1, 1)
+
+
+def test_what_has_a_forward_pass_of_its_own_is_computed_whole() -> None:
+    ids, labels = draw(0.15)
+    places = asked_places(labels)
+    config = TransformerConfig(**ROPE)
+    layer, other = OwnForward(config, 0), Block(config, 0)
+    other.branches[-1] = OwnMlp(8, 8)
+    for encoder in (Layers([layer]), OwnLayers([Block(config, 0)]), Layers([other])):
+        model = LanguageModel(8, encoder, torch.nn.LayerNorm(8)).double()
+        whole = model.embed(ids)
+        torch.testing.assert_close(
+            model.embed(ids, None, None, places), whole.flatten(0, 1)[places]
+        )
+        torch.testing.assert_close(model.embed(ids, None, 47), whole[:, 47])
+
+
+def test_a_position_beyond_the_window_is_no_other_windows() -> None:
+    ids, _ = draw(0.15)
+    with pytest.raises(IndexError):
+        build("local").embed(ids[-1:], None, 48)
+    assert build("local").embed(ids[:0], None, 3).shape == (0, 8)
+
+
+@pytest.mark.parametrize("kernel", [5, 31])
+def test_many_places_of_a_long_kernel_are_taken_of_the_whole(kernel: int) -> None:
+    conv = Convolution(4, kernel).double()
+    x = torch.randn(2, 64, 4, dtype=torch.float64)
+    places = Places(torch.arange(0, 128, 3), 64)
+    torch.testing.assert_close(conv(x, None, places)[0], conv(x).flatten(0, 1)[::3])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.15, 0.25, 0.4])

@@ -193,9 +193,13 @@ def test_prune_removes_what_it_showed_and_nothing_else(ask, runs):
     # Somebody starts it again while the others are removed.
     # And an earlier call was killed.
     (runs / ".old.1.removed/checkpoints").mkdir(parents=True)
+    (runs / ".notes.removed").mkdir()
+    (runs / ".linked.2.removed").symlink_to(runs / ".notes.removed")
     with locked(runs / "base/.lock", shared=False, taken="taken"):
         assert ask(*everything)[-1].startswith("removed 1 run,")
-    assert sorted(p.name for p in runs.iterdir() if p.is_dir()) == ["base", "broken", "gone"]
+    others = [".linked.2.removed", ".notes.removed"]
+    kept = [*others, "base", "broken", "gone"]
+    assert sorted(p.name for p in runs.iterdir() if p.is_dir()) == kept
     assert [line.split()[0] for line in ask("ls")] == ["run", "gone", "broken", "base"]
 
 

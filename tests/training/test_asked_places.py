@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from glm_composer.models.bytenet import ByteNetConfig, build_bytenet
+from glm_composer.models.language_model import LanguageModel
 from glm_composer.models.places import asked_places
 from glm_composer.models.transformer import TransformerConfig, build_transformer
 from glm_composer.training.composer_model import GenomicModel
@@ -59,6 +60,26 @@ def test_loss_and_gradients_are_the_whole_batchs(network, share, compiled):
     torch.testing.assert_close(outputs, whole, rtol=most, atol=0)
     for one, other in zip(gradients, expected, strict=True):
         assert (one - other).norm() <= most * other.norm()
+
+
+class OwnEmbed(LanguageModel):
+    """A network that knows nothing of places, as a plugin may have it."""
+
+    def embed(self, ids, lengths=None, position=None):
+        return super().embed(ids, lengths, position)
+
+
+def test_a_network_that_embeds_in_its_own_way_and_one_elsewhere_are_computed_whole():
+    built = NETWORKS["bytenet"]()
+    own = OwnEmbed(built.width, built.encoder, built.norm)
+    own.embedding, own.decoder = built.embedding, built.decoder
+    given = batch(0.15)
+    loss = GenomicModel(built)(given)["loss"].item()
+    assert GenomicModel(own)(given)["loss"].item() == pytest.approx(loss, rel=1e-6)
+    whole = GenomicModel(own).flops_per_batch(given)
+    assert GenomicModel(built).flops_per_batch(given) < whole
+    # Composer hands a loader's batch to what counts, wherever the network is.
+    assert GenomicModel(built.to("meta")).flops_per_batch(given) == whole
 
 
 def test_of_windows_of_several_lengths_everything_is_computed_and_counts():
