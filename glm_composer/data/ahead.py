@@ -2,13 +2,16 @@
 
 A thread and no processes: numpy lets go of the interpreter while it works, one core prepares far
 more windows than an encoder eats, and a kill leaves nothing behind, where worker processes take
-named semaphores.
+named semaphores. It computes alone: with helpers of its own OpenMP would count more threads than
+cores, and let all of them, the trainer's too, sleep instead of spin while they wait.
 """
 
 import threading
 from collections.abc import Iterable, Iterator
 from queue import SimpleQueue
 from typing import Any, TypeVar
+
+import torch
 
 T = TypeVar("T")
 
@@ -21,9 +24,13 @@ def ahead(items: Iterable[T], count: int) -> Iterator[T]:
     """
     made: SimpleQueue[tuple[bool, Any]] = SimpleQueue()
     room = threading.Semaphore(count)
-    stopped = threading.Event()
+    stopped, started = threading.Event(), threading.Event()
 
     def make() -> None:
+        # The first one, since a thread that has not computed yet takes the number over later.
+        torch.get_num_threads()
+        torch.set_num_threads(1)
+        started.set()
         coming = iter(items)
         try:
             while True:
@@ -37,7 +44,11 @@ def ahead(items: Iterable[T], count: int) -> Iterator[T]:
             made.put((False, error))
 
     thread = threading.Thread(target=make, name="ahead", daemon=True)
+    count_here = torch.get_num_threads()
     thread.start()
+    started.wait()
+    # What one thread sets, torch takes over in every other that has not computed yet.
+    torch.set_num_threads(count_here)
     try:
         while True:
             more, item = made.get()

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+import torch
 
 from glm_composer.data.ahead import ahead
 
@@ -25,6 +26,20 @@ def wait_until(true):
 def test_all_items_in_order(items, count):
     assert list(ahead(range(items), count)) == list(range(items))
     assert not alive()
+
+
+def test_they_are_made_without_helpers_that_would_slow_the_user_down():
+    def counts():
+        # Until the user goes on, whose number is taken over by what computes for the first time.
+        time.sleep(0.1)
+        torch.ones(4, 1_000_000).add_(1).sum()
+        yield torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    assert list(ahead(counts(), 1)) == [1]
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -117,13 +117,19 @@ def test_loading_leaves_the_number_of_threads_as_it_was(split):
     """What one thread sets, torch takes over in every other that has not computed yet."""
     found, before = [], torch.get_num_threads()
 
+    def count():
+        found.append(torch.get_num_threads())
+
     def use():
         torch.set_num_threads(3)
         list(train_loader(Shards(split), Loading(prepare=PREPARE, batch=48, seed=1)).dataloader)
-        found.append(torch.get_num_threads())
+        count()
+        another = threading.Thread(target=count)
+        another.start()
+        another.join()
 
     thread = threading.Thread(target=use)
     thread.start()
     thread.join()
     torch.set_num_threads(before)
-    assert found == [3]
+    assert found == [3, 3]
