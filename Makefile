@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Where Python keeps no compiled modules, hundreds of processes of the tests compile them anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test test-fast start-kill lint bench bench-convert bench-data bench-train bench-learning bench-memory bench-optimizers bench-sequence bench-score bench-start bench-runs bench-steering lock
+.PHONY: setup demo test test-fast start-kill lint bench bench-convert bench-data bench-train bench-learning bench-memory bench-optimizers bench-sequence bench-score bench-start bench-runs bench-steering bench-loader-thread lock
 
 setup: .venv/.ready
 
@@ -78,6 +78,10 @@ bench-runs: setup
 # What looking for requests adds to a step of two ranks.
 bench-steering: setup
 	@python benchmarks/steering.py
+
+# What the thread that prepares batches costs the steps beside it.
+bench-loader-thread: setup
+	@python benchmarks/loader_thread.py
 
 # Pins every dependency, hashed and without addresses; needs a network.
 lock: setup
