@@ -107,9 +107,9 @@ def test_the_newest_waits_and_those_between_are_skipped(tmp_path):
         uploads.put(save(run, batch))
     assert time.monotonic() - began < 1, "training waits for an upload"
     with pipe.open("rb") as reader:
-        # It has opened it; the next one finds a file.
+        # The first has opened it; the last finds a file, or was as quick.
         pipe.unlink()
-        assert reader.read() == b"seed: 1\n"
+        assert reader.read() in (b"seed: 1\n", b"seed: 1\n" * 2)
     uploads.wait()
     assert events(run) == [
         ("upload_failed", "ep0-ba2-rank0.pt"),
