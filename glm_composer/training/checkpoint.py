@@ -25,7 +25,7 @@ def evaluate_checkpoint(
             latest; with `settings` any weights that `weights.read` takes.
         overrides: changes to the run's own settings.
         settings: yaml file of a run to evaluate as, where the weights are of no run; its run's
-            directory is made.
+            directory is made, or is one of the same settings, whose record stays as it is.
 
     Returns:
         The directory of the results, `RUN/evaluation/CHECKPOINT`.
@@ -45,7 +45,7 @@ def evaluate_checkpoint(
     load_into(model.model, config.model, read(path))
     if torch.cuda.is_available():
         model.cuda()
-    if settings is not None:
+    if settings is not None and not (run_dir / CONFIG_FILE).exists():
         write_record(config, sum(p.numel() for p in model.parameters()))
     out = run_dir / "evaluation" / path.stem
     evaluate_run(config, model, out, path.stem)

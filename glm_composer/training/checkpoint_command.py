@@ -1,6 +1,7 @@
 """What the verbs of `glm checkpoints` do; torch is imported by `accept` alone."""
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,32 +81,42 @@ def print_verified(path: Path) -> bool:
     return whole
 
 
-def accept(run: Path) -> list[Path]:
-    """Write the manifests of checkpoints without; return these checkpoints.
+def accept(run: Path) -> Iterator[Path]:
+    """Write the manifests of checkpoints without; yield each of these checkpoints when it is done.
 
     Raises:
-        UserError: there are no checkpoints, or one is damaged or holds more than plain data.
+        UserError: there are no checkpoints; or, after all others are done, those that are damaged
+            or hold more than plain data.
     """
-    from glm_composer.training.checkpoint_file import check_bytes, read_checkpoint
-
-    accepted = []
+    refused = []
     for checkpoint in _checkpoints(run):
         if manifest_path(checkpoint).exists() or is_interrupted(checkpoint):
             continue
-        check_bytes(checkpoint)
-        read_checkpoint(checkpoint, mapped=True)
-        batch, epoch = place_of(checkpoint) or (0, 0)
-        status = checkpoint.stat()
-        manifest = Manifest(
-            bytes=status.st_size,
-            sha256=digest(checkpoint),
-            epoch=epoch,
-            batch=batch,
-            saved=datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds"),
-        )
-        write_manifest(manifest_path(checkpoint), manifest)
-        accepted.append(checkpoint)
-    return accepted
+        try:
+            _accept(checkpoint)
+        except UserError as error:
+            refused.append(str(error))
+        else:
+            yield checkpoint
+    if refused:
+        raise UserError("\n".join(refused))
+
+
+def _accept(checkpoint: Path) -> None:
+    from glm_composer.training.checkpoint_file import check_bytes, read_checkpoint
+
+    check_bytes(checkpoint)
+    read_checkpoint(checkpoint, mapped=True)
+    batch, epoch = place_of(checkpoint) or (0, 0)
+    status = checkpoint.stat()
+    manifest = Manifest(
+        bytes=status.st_size,
+        sha256=digest(checkpoint),
+        epoch=epoch,
+        batch=batch,
+        saved=datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds"),
+    )
+    write_manifest(manifest_path(checkpoint), manifest)
 
 
 def _checkpoints(run: Path) -> list[Path]:

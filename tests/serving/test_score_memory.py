@@ -37,7 +37,7 @@ def variants(genome: Path, count: int) -> pl.DataFrame:
             "pos": np.arange(count) + 1_001,
             "ref": list(ref),
             "alt": list(ref.translate(str.maketrans("ACGT", "CGTA"))),
-            "note": [rng.bytes(300).hex() for _ in range(count)],
+            "note": [rng.bytes(600).hex() for _ in range(count)],
         }
     )
 
@@ -48,7 +48,7 @@ def test_ten_times_as_many_rows_take_no_more_memory(yeast, tmp_path):
     genome, peak = yeast / "genome.fa", {}
     rows = variants(genome, 200_000)
     # MiB in memory as a whole, of which a tenth is there in either case.
-    assert rows.estimated_size("mb") > 100
+    assert rows.estimated_size("mb") > 200
     for count in (20_000, 200_000):
         table, out = tmp_path / f"{count}.parquet", tmp_path / f"{count}.out.parquet"
         rows.head(count).write_parquet(table, row_group_size=4096)
@@ -60,4 +60,5 @@ def test_ten_times_as_many_rows_take_no_more_memory(yeast, tmp_path):
         )
         peak[count] = float(done.stdout)
         assert pl.scan_parquet(out).select("LLR.minus.score").count().collect().item() == count
-    assert peak[200_000] < peak[20_000] + 40
+    # The allocator's slack takes some 25 to 45 MiB, and no more after a million rows.
+    assert peak[200_000] < peak[20_000] + 90

@@ -156,7 +156,10 @@ def test_a_trial_that_fails_is_named_and_a_signal_stops_the_others(start, tmp_pa
 
 def test_a_terminal_that_closes_and_a_signal_to_all_processes_lose_nothing(start, tmp_path):
     terminal, slave = os.openpty()
+    # Inherited by what is started: `nohup make test` has it ignored, and a sweep leaves that so.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     process = start("sweep", "seed=1,2", "max_duration=2000ba", out=slave)
+    signal.signal(signal.SIGHUP, before)
     os.close(slave)
     wait((tmp_path / "tiny-0001/checkpoints/latest-rank0.pt").exists)
     os.close(terminal)

@@ -95,7 +95,13 @@ def test_what_runs_code_or_is_damaged_is_not_accepted(tmp_path):
     assert "holds more than plain data" in str(answer.exception)
     file = save(folder, 1, manifest=False)
     flip(file, file.read_bytes().index(torch.ones(300).numpy().tobytes()) + 3)
+    good = save(folder, 6, manifest=False)
+    torch.save({"state": {"model": {}}, "extra": Intruder(mark)}, folder / "ep0-ba2-rank0.pt")
     answer = CliRunner().invoke(app, ["checkpoints", "accept", str(folder.parent)])
-    assert "damaged: the checksum of its part" in str(answer.exception)
+    damaged, hostile = str(answer.exception).splitlines()
+    assert "damaged: the checksum of its part" in damaged
+    assert "holds more than plain data" in hostile
+    assert answer.output == f"accepted: {good}\n"
+    assert defect(good) is None
     assert not mark.exists()
     assert not manifest_path(file).exists()

@@ -101,6 +101,9 @@ def test_imported_weights_evaluate_without_a_run(configure, tmp_path, yeast):
     results = evaluate_checkpoint(tmp_path / "gpn", ["run_name=imported"], yaml)
     assert results == tmp_path / "imported/evaluation/gpn"
     assert (results / "summary.json").read_text() == (own / "summary.json").read_text()
+    record = {file: file.read_bytes() for file in (tmp_path / "imported").glob("*.*")}
+    evaluate_checkpoint(tmp_path / "gpn", ["run_name=imported"], yaml)
+    assert {file: file.read_bytes() for file in (tmp_path / "imported").glob("*.*")} == record
     with pytest.raises(UserError, match=r"imported: holds a run of other settings"):
         evaluate_checkpoint(tmp_path / "gpn", ["run_name=imported", "seed=5"], yaml)
     assert read(results.parent.parent / "../gpn").model == first.model
