@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from glm_composer.errors import UserError
+
 app = typer.Typer(
     help="List a run's checkpoints and check that they are whole.", no_args_is_help=True
 )
@@ -41,5 +43,8 @@ def accept(run: Run) -> None:
     """
     from glm_composer.training.checkpoint_command import accept as run_it
 
-    for file in run_it(run):
+    found = run_it(run)
+    for file in (file for file, problem in found.items() if problem is None):
         print(f"accepted: {file}")
+    if refused := [problem for problem in found.values() if problem is not None]:
+        raise UserError("\n".join(refused))

@@ -1,7 +1,6 @@
 """What the verbs of `glm checkpoints` do; torch is imported by `accept` alone."""
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,25 +80,26 @@ def print_verified(path: Path) -> bool:
     return whole
 
 
-def accept(run: Path) -> Iterator[Path]:
-    """Write the manifests of checkpoints without; yield each of these checkpoints when it is done.
+def accept(run: Path) -> dict[Path, str | None]:
+    """Write the manifests of checkpoints without.
+
+    Returns:
+        Each of these checkpoints -> None, or why it was not accepted: it is damaged, or holds more
+        than plain data.
 
     Raises:
-        UserError: there are no checkpoints; or, after all others are done, those that are damaged
-            or hold more than plain data.
+        UserError: there are no checkpoints.
     """
-    refused = []
+    found: dict[Path, str | None] = {}
     for checkpoint in _checkpoints(run):
         if manifest_path(checkpoint).exists() or is_interrupted(checkpoint):
             continue
         try:
             _accept(checkpoint)
+            found[checkpoint] = None
         except UserError as error:
-            refused.append(str(error))
-        else:
-            yield checkpoint
-    if refused:
-        raise UserError("\n".join(refused))
+            found[checkpoint] = str(error)
+    return found
 
 
 def _accept(checkpoint: Path) -> None:
