@@ -18,6 +18,11 @@ from glm_composer.settings import load
 
 # As `glm` sets it, before any test imports torch.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# Processes of one pytest run share the cores instead of each computing on all of them.
+_processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _processes > 1:
+    _share = max(1, len(os.sched_getaffinity(0)) // _processes)
+    os.environ.setdefault("OMP_NUM_THREADS", str(_share))
 
 REPOSITORY = Path(__file__).parents[1]
 
