@@ -1,9 +1,9 @@
 """Peak memory of training against what is computed of it, and its growth: make bench-memory.
 
-Two runs of the real Trainer, each in a process of its own: a few steps of the base encoder, whose
-resident set is compared with `training_memory` (weights, gradients, AdamW, activations), and a
-thousand steps of a small one, whose resident set should stay as it is. Linux only; needs
-data/yeast.
+Two runs of the real Trainer, each in a process of its own: a thousand steps of a small model, whose
+resident set should stay as it is, and a few steps of the base encoder: what its resident set is
+larger by is compared with `training_memory` (weights, gradients, AdamW, activations). Linux only;
+needs data/yeast.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from composer.loggers import Logger
 
 from glm_composer.config import Config
 from glm_composer.settings import load
-from glm_composer.training.allocator import keep_freed_memory
+from glm_composer.training.allocator import ask_for_huge_pages, keep_freed_memory
 from glm_composer.training.build import build_trainer
 from glm_composer.training.memory import training_memory
 
@@ -57,15 +57,15 @@ def resident() -> int:
 
 
 def child(file: str, overrides: list[str]) -> None:
-    """Train, and print the resident set before the model, after each batch, and at most."""
+    """Train, and print the resident set after each batch, and at most."""
     config = load(Config, file, overrides)
     keep_freed_memory()
-    watch, before = Watch(), resident()
+    watch = Watch()
     trainer = build_trainer(config)
     trainer.state.callbacks.append(watch)
     trainer.fit()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print("\nMEMORY " + json.dumps({"before": before, "after": watch.bytes, "peak": peak}))
+    print("\nMEMORY " + json.dumps({"after": watch.bytes, "peak": peak}))
 
 
 def measure(settings: list[str]) -> dict:
@@ -95,24 +95,29 @@ def main() -> None:
             "data.eval_windows",
         )
     ]
-    base = [*COMMON, *BASE, *sizes, "run_name=base"]
-    computed = training_memory(load(Config, base[0], base[1:]), arguments.batch, 512)
-    found = measure(base)
-    taken = found["peak"] - found["before"]
-    print(f"base encoder, fp32, {arguments.batch} x 512, computed:")
-    for part in ("weights", "gradients", "optimizer", "activations", "total"):
-        print(f"  {part:12} {getattr(computed, part) / 1e9:6.3f} GB")
-    print(f"  libraries take {found['before'] / 1e9:.3f} GB before, the run {taken / 1e9:.3f} GB")
-    print(f"RESULT train.memory_vs_computed {taken / computed.total:.4g} x")
-
+    # Of the children, as `glm train` has it.
+    ask_for_huge_pages()
     small = [*COMMON, *SMALL, f"max_duration={arguments.steps}ba", "run_name=small"]
-    after = measure(small)["after"]
+    run = measure(small)
+    after = run["after"]
+    config = load(Config, small[0], small[1:])
+    # What a run takes without a model: libraries, data, metrics.
+    without = run["peak"] - training_memory(config, config.global_train_batch_size, 512).total
     marks = range(len(after) // 5 - 1, len(after), len(after) // 5)
     print("small model, resident set after steps:")
     for step in marks:
         print(f"  {step + 1:5} {after[step] / 1e6:9.1f} MB")
     growth = after[-1] - after[marks[0]]
     print(f"RESULT train.memory_growth {growth / 1e6:.4g} MB from step {marks[0] + 1} to the last")
+
+    base = [*COMMON, *BASE, *sizes, "run_name=base"]
+    computed = training_memory(load(Config, base[0], base[1:]), arguments.batch, 512)
+    taken = measure(base)["peak"] - without
+    print(f"base encoder, fp32, {arguments.batch} x 512, computed:")
+    for part in ("weights", "gradients", "optimizer", "activations", "total"):
+        print(f"  {part:12} {getattr(computed, part) / 1e9:6.3f} GB")
+    print(f"  a run takes {without / 1e9:.3f} GB without a model, and {taken / 1e9:.3f} GB for it")
+    print(f"RESULT train.memory_vs_computed {taken / computed.total:.4g} x")
 
 
 if __name__ == "__main__":

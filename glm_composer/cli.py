@@ -62,17 +62,9 @@ def train(file: File, overrides: Overrides = None) -> None:
     """Train a model (on several devices: composer -n N train.py FILE ...)."""
     from glm_composer.config import Config
     from glm_composer.settings import load
-    from glm_composer.training.composer_import import import_composer
-    from glm_composer.training.inputs import check_data, check_init
+    from glm_composer.training.start import start
 
-    config = load(Config, file, overrides or [])
-    check_data(config)
-    check_init(config)
-    # Only now: importing Composer takes seconds.
-    import_composer()
-    from glm_composer.training.run import train as run
-
-    run(config)
+    start(load(Config, file, overrides or []))
 
 
 app.command()(cli_runs.rerun)

@@ -62,15 +62,9 @@ def rerun(run_dir: Path, run_name: str | None = None) -> None:
     first = os.environ.get("RANK", "0") == "0"
     if first:
         _announce(run_dir, config)
-    from glm_composer.training.composer_import import import_composer
-    from glm_composer.training.inputs import check_data, check_init
+    from glm_composer.training.start import start
 
-    check_data(config)
-    check_init(config)
-    import_composer()
-    from glm_composer.training.run import train
-
-    train(config)
+    start(config)
     if first:
         found = agreement(run_dir / METRICS, config.run_dir / METRICS)
         print(verdict(found, run_dir.name, config.run_name))

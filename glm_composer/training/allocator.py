@@ -1,8 +1,8 @@
-"""glibc's allocator, told to keep the memory it has.
+"""Memory of a training step on a CPU: kept from one step to the next, in huge pages.
 
-A training step on a CPU asks for gigabytes and frees them, and the next one asks again. By default
-blocks over some megabytes are mapped and returned one by one, so that every step has the system
-clear all of its pages anew: a hundred thousand page faults, an eighth of the step.
+A step asks for gigabytes and frees them, and the next one asks again. By default glibc maps blocks
+over some megabytes and returns them one by one, so that every step has the system clear all of its
+pages anew: a hundred thousand page faults, an eighth of the step.
 """
 
 import ctypes
@@ -31,3 +31,16 @@ def keep_freed_memory() -> bool:
         return False
     # No mapping of single blocks; -1 stands for never giving the heap's end back.
     return bool(library.mallopt(_M_MMAP_MAX, 0) and library.mallopt(_M_TRIM_THRESHOLD, -1))
+
+
+def ask_for_huge_pages() -> None:
+    """Let torch ask Linux for huge pages for tensors of 2 MiB and more.
+
+    It asks, as long as `THP_MEM_ALLOC_ENABLE` is not set to 0, where the system lets programs
+    choose (`madvise` in /sys/kernel/mm/transparent_hugepage/enabled); faults are fewer by far.
+    Such tensors begin at a page, too, which leaves glibc's heap in fewer pieces: where a tensor
+    begins elsewhere, glibc before 2.38 fills its surroundings with small objects, and tensors of
+    the same size do not fit there any more. To be called before Composer or torch's compiler is
+    imported: they make tensors, and torch looks at the variable once.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
