@@ -1,9 +1,9 @@
 """Peak memory of training against what is computed of it, and its growth: make bench-memory.
 
-Two runs of the real Trainer, each in a process of its own: a thousand steps of a small model, whose
-resident set should stay as it is, and a few steps of the base encoder: what its resident set is
-larger by is compared with `training_memory` (weights, gradients, AdamW, activations). Linux only;
-needs data/yeast.
+Two runs of the real Trainer, each in a process of its own: a thousand steps of a small model and
+a few of the base encoder. The first one's resident set should stay as it is; what the second one's
+is larger by is compared with `training_memory` (weights, gradients, AdamW, activations). Linux
+only; needs data/yeast.
 """
 
 import argparse

@@ -5,7 +5,8 @@ models that are compared with others), without data and Trainer, so that the fig
 own. `rope_base` is the 85M encoder, in small batches since a step is heavy; its bf16 + compile
 against its fp32 eager, and its share of the device's bf16 matmul peak measured in the same rounds,
 are RESULTs of their own. `deterministic` is fp32 eager as `deterministic: true` has it; cases
-`everywhere` compute the last layer where no loss is read, too.
+`everywhere` compute the last layer where no loss is read, too, and cases `of_states` the first one
+of hidden states instead of tokens.
 """
 
 import argparse
@@ -47,16 +48,22 @@ MODELS = {
     ],
 }
 LENGTH = 512
-EVERYWHERE = {"fp32_eager": ("fp32", False), "bf16_compile": ("amp_bf16", True)}
+COMPARED = {"fp32_eager": ("fp32", False), "bf16_compile": ("amp_bf16", True)}
+
+
+class OfStates(torch.nn.Embedding):
+    """Whose hidden states are no matter of the token alone, for all that a network knows."""
 
 
 def make_step(
-    model_overrides: list[str], precision: str, compiled: bool
+    model_overrides: list[str], precision: str, compiled: bool, of_states: bool = False
 ) -> tuple[Callable[[], None], int, list[float], int]:
     overrides = [*model_overrides, f"precision={precision}", f"compile={compiled}"]
     config = load(Config, "yamls/quickstart.yaml", overrides)
     torch.manual_seed(0)
     model = build_model(config)
+    if of_states:
+        model.model.embedding.__class__ = OfStates
     optimizer = optimizers.get(config.optimizer.name)(config.optimizer, model)
     shape = (config.global_train_batch_size, LENGTH)
     bases = torch.randint(FIRST_BASE, FIRST_BASE + 4, shape, dtype=torch.uint8)
@@ -120,9 +127,10 @@ def main() -> None:
         if name != BASE:
             step, size, own, operations = make_step(MODELS[name], "fp32", False)
             cases["deterministic"] = deterministic(step), size, own, operations
-            for case, how in EVERYWHERE.items():
+            for case, how in COMPARED.items():
                 step, size, own, operations = make_step(MODELS[name], *how)
                 cases[f"{case}_everywhere"] = everywhere(step), size, own, operations
+                cases[f"{case}_of_states"] = make_step(MODELS[name], *how, of_states=True)
         steps = {case: step for case, (step, *_) in cases.items()} | {"peak": peak}
         peaks.clear()
         seconds = interleave(steps, arguments.rounds, warmup=2)
@@ -134,9 +142,10 @@ def main() -> None:
         if "deterministic" in middle:
             cost = middle["deterministic"] / middle["fp32_eager"]
             print(f"RESULT train.{name}.deterministic_cost {cost:.4g} x")
-            for case in EVERYWHERE:
-                gain = middle[f"{case}_everywhere"] / middle[case]
-                print(f"RESULT train.{name}.{case}_places {gain:.4g} x")
+            for case in COMPARED:
+                for more, gain in (("everywhere", "places"), ("of_states", "tokens")):
+                    ratio = middle[f"{case}_{more}"] / middle[case]
+                    print(f"RESULT train.{name}.{case}_{gain} {ratio:.4g} x")
         rate = windows * flops / middle["bf16_compile"]
         ratio, mfu = middle["fp32_eager"] / middle["bf16_compile"], rate / statistics.median(peaks)
         if name == BASE:

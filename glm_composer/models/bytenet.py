@@ -16,6 +16,7 @@ from glm_composer.models.convolution import Convolution
 from glm_composer.models.language_model import LanguageModel, Layers, initialise
 from glm_composer.models.packing import Packing
 from glm_composer.models.places import Places
+from glm_composer.models.tokens import Tokens, each, states
 from glm_composer.registry import models
 
 
@@ -74,13 +75,22 @@ class ByteNetBlock(nn.Module):
         own = type(self).forward is ByteNetBlock.forward
         return own and type(self.conv).forward is Convolution.forward
 
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether it may be called with tokens: as with places."""
+        return self.narrows
+
     def narrowed(self) -> Iterator[nn.Module]:
         """What is computed on a narrowing's target, or at places, alone."""
         yield from (self.conv, self.norm_out, self.expand)
 
+    def tabled(self) -> Iterator[nn.Module]:
+        """What is computed of tokens instead of hidden states, if it is called with such."""
+        yield from (self.norm_in, self.reduce, self.norm_conv, self.conv)
+
     def forward(
         self,
-        x: Tensor,
+        x: Tensor | Tokens,
         packing: Packing | None = None,
         narrowing: Narrowing | Places | None = None,
     ) -> Tensor:
@@ -89,11 +99,15 @@ class ByteNetBlock(nn.Module):
         With a narrowing from hidden states on its source to those on its target; with places to
         [1, places, width].
         """
-        y = self.reduce(F.gelu(self.norm_in(x)))
-        y = self.conv(F.gelu(self.norm_conv(y)), packing, narrowing)
+        y = self.conv(each(self._before, x), packing, narrowing)
+        x = states(x)
         if narrowing is not None:
             x = narrowing.take(x)
         return x + self.expand(F.gelu(self.norm_out(y)))
+
+    def _before(self, x: Tensor) -> Tensor:
+        """What comes before the convolution: [..., width] -> [..., width / 2]."""
+        return F.gelu(self.norm_conv(self.reduce(F.gelu(self.norm_in(x)))))
 
 
 @models.register("bytenet")

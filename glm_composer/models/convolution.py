@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from glm_composer.models.cone import Narrowing
 from glm_composer.models.packing import Packing
 from glm_composer.models.places import Places
+from glm_composer.models.tokens import Tokens
 
 # Reads a position of its input, up to which a few outputs are gathered instead of all computed.
 _MOST_READS = 2
@@ -36,7 +37,7 @@ class Convolution(nn.Conv1d):
 
     def forward(
         self,
-        x: Tensor,
+        x: Tensor | Tokens,
         packing: Packing | None = None,
         narrowing: Narrowing | Places | None = None,
     ) -> Tensor:
@@ -45,12 +46,26 @@ class Convolution(nn.Conv1d):
         With a narrowing from hidden states on its source to those on its target; with places to
         [1, places, width].
         """
+        if isinstance(x, Tokens):
+            return self._convolve(x.one_hot(), x.kernel(self.weight), packing, narrowing)
+        return self._convolve(x, self.weight, packing, narrowing)
+
+    def _convolve(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        packing: Packing | None,
+        narrowing: Narrowing | Places | None,
+    ) -> Tensor:
         if packing is not None:
-            return packing.unpad(self(packing.pad(x)))
+            return packing.unpad(self._whole(packing.pad(x), weight))
         if isinstance(narrowing, Places):
-            return self._among(x, narrowing)
+            return self._among(x, weight, narrowing)
         if narrowing is not None:
-            return self._narrowed(x, narrowing)
+            return self._narrowed(x, weight, narrowing)
+        return self._whole(x, weight)
+
+    def _whole(self, x: Tensor, weight: Tensor) -> Tensor:
         # Of an image of height 1, which already lies channels-last: between two transposes a CPU
         # copies the input, forward and backward, and runs a slower kernel.
         x = x.unsqueeze(1).permute(0, 3, 1, 2)
@@ -58,27 +73,27 @@ class Convolution(nn.Conv1d):
             x = F.pad(x, (self.back, 0))
         y = F.conv2d(
             x,
-            self.weight.unsqueeze(2),
+            weight.unsqueeze(2),
             dilation=(1, self.dilation[0]),
             padding=(0, int(self.padding[0])),
         )
         return y.permute(0, 2, 3, 1).squeeze(1)
 
-    def _among(self, x: Tensor, places: Places) -> Tensor:
+    def _among(self, x: Tensor, weight: Tensor, places: Places) -> Tensor:
         if len(places.index) * self.kernel_size[0] > _MOST_READS * x.shape[0] * x.shape[1]:
-            return places.take(self(x))
+            return places.take(self._whole(x, weight))
         dilation, before, after = self.taps
         x = F.pad(x, (0, 0, before, after)).flatten(0, 1)
         seen = x.index_select(0, places.taps(self.kernel_size[0], dilation).flatten())
-        kernel = self.weight.permute(2, 1, 0).flatten(0, 1)
+        kernel = weight.permute(2, 1, 0).flatten(0, 1)
         return seen.view(1, -1, len(kernel)) @ kernel
 
-    def _narrowed(self, x: Tensor, narrowing: Narrowing) -> Tensor:
+    def _narrowed(self, x: Tensor, weight: Tensor, narrowing: Narrowing) -> Tensor:
         dilation, before, after = self.taps
         x = x.unsqueeze(1).permute(0, 3, 1, 2)
         y = F.conv2d(
             F.pad(x, narrowing.padding(before, after)),
-            self.weight.unsqueeze(2),
+            weight.unsqueeze(2),
             stride=(1, narrowing.stride),
             dilation=(1, dilation // narrowing.source.step),
         )

@@ -4,12 +4,14 @@ A multiplication and an addition are two. Matrix products and convolutions count
 activations, softmax, rotation and table look-ups do not, as in the literature (Chowdhery et al.
 2022, PaLM, appendix B) and in torch's own counter. Of attention only the pairs that may see each
 other count, so that a local or causal layer is not credited with what a backend computes and
-throws away; for global, bidirectional layers and convolutions that is all that is computed.
+throws away; for global, bidirectional layers and convolutions that is all that is computed. What
+is computed of tokens instead of hidden states (see `tokens`) counts as that.
 """
 
 from torch import nn
 
 from glm_composer.models.language_model import LanguageModel
+from glm_composer.models.tokens import CHANNELS
 from glm_composer.models.transformer import SelfAttention
 
 
@@ -22,11 +24,24 @@ def forward_flops(model: nn.Module, length: int, share: float = 1.0) -> int:
         share: of the positions is all that its `narrowed` modules see, where it has such; a
             convolution that is computed whole all the same counts as what is needed of it.
     """
+    return _of_states(model, length, share) + _of_tokens(model, length, share)
+
+
+def training_flops(model: nn.Module, length: int, share: float = 1.0) -> int:
+    """FLOPs of a training step a window: the backward pass takes two of each forward product.
+
+    One of those of one-hot tokens, which have no gradient. What a flash kernel or activation
+    checkpointing computes again is not counted.
+    """
+    return 3 * _of_states(model, length, share) + 2 * _of_tokens(model, length, share)
+
+
+def _of_states(model: nn.Module, length: int, share: float) -> int:
+    """FLOPs of a forward pass on hidden states."""
     flops = 0
-    narrowed = model.narrowed() if isinstance(model, LanguageModel) else ()
-    few = {module for each in narrowed for module in each.modules()}
+    few, tabled = _narrowed(model), _tabled(model)
     for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Conv1d):
+        if isinstance(module, nn.Linear | nn.Conv1d) and module not in tabled:
             seen = round(length * share) if module in few else length
             flops += 2 * seen * module.weight.numel()
         elif isinstance(module, SelfAttention):
@@ -35,12 +50,26 @@ def forward_flops(model: nn.Module, length: int, share: float = 1.0) -> int:
     return flops
 
 
-def training_flops(model: nn.Module, length: int, share: float = 1.0) -> int:
-    """FLOPs of a training step a window: the backward pass takes two of each forward product.
+def _of_tokens(model: nn.Module, length: int, share: float) -> int:
+    """FLOPs of a forward pass on one-hot tokens; those of a few rows a batch are none."""
+    flops = 0
+    few = _narrowed(model)
+    for module in _tabled(model):
+        if isinstance(module, nn.Conv1d):
+            seen = round(length * share) if module in few else length
+            flops += 2 * seen * CHANNELS * module.out_channels * module.kernel_size[0]
+    return flops
 
-    What a flash kernel or activation checkpointing computes again is not counted.
-    """
-    return 3 * forward_flops(model, length, share)
+
+def _narrowed(model: nn.Module) -> set[nn.Module]:
+    """What a model computes at given places alone."""
+    narrowed = model.narrowed() if isinstance(model, LanguageModel) else ()
+    return {module for each in narrowed for module in each.modules()}
+
+
+def _tabled(model: nn.Module) -> set[nn.Module]:
+    """What a model computes of tokens."""
+    return set(model.tabled()) if isinstance(model, LanguageModel) else set()
 
 
 def _pairs(layer: SelfAttention, length: int) -> int:

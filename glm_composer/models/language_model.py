@@ -11,6 +11,7 @@ from glm_composer.errors import UserError
 from glm_composer.models.cone import narrowings
 from glm_composer.models.packing import Packing
 from glm_composer.models.places import Places
+from glm_composer.models.tokens import CHANNELS, Tokens, states
 
 INIT_STD = 0.02
 
@@ -20,38 +21,41 @@ class Layers(nn.ModuleList):
 
     An encoder that is one of these takes windows of several lengths. Where not all of its output
     is wanted, the last layers are computed in part if they say how: one with `taps`, where its
-    convolution reads, is also called with a `Narrowing`, one that `narrows` with `Places`.
+    convolution reads, is also called with a `Narrowing`, one that `narrows` with `Places`. A first
+    layer that `reads_tokens` is called with `Tokens` instead of the embedding's hidden states.
     """
 
-    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
+    def forward(self, x: Tensor | Tokens, packing: Packing | None = None) -> Tensor:
         """[batch, length, width], or [total, width] with a packing -> the same shape."""
         for layer in self:
             x = layer(x, packing)
-        return x
+        return states(x)
 
-    def at(self, x: Tensor, position: int) -> Tensor:
+    def at(self, x: Tensor | Tokens, position: int) -> Tensor:
         """[batch, length, width] -> the output at one position, [batch, width].
 
         The last layers, as far as they say where their `taps` fall, are computed only where it
         depends on them; one that does not say, as `among` computes it.
         """
         layers = list(self)
+        held = x.ids if isinstance(x, Tokens) else x
+        count, length = held.shape[:2]
         if layers and not hasattr(layers[-1], "taps"):
-            count, length = x.shape[:2]
-            index = torch.arange(count, device=x.device) * length + position
+            index = torch.arange(count, device=held.device) * length + position
             return self.among(x, Places(index, length))[0]
         first = len(layers)
         while first and hasattr(layers[first - 1], "taps"):
             first -= 1
         for layer in layers[:first]:
             x = layer(x, None)
-        start, *plan = narrowings([each.taps for each in layers[first:]], x.shape[1], position)
-        x = start.take(x) if start else x
+        start, *plan = narrowings([each.taps for each in layers[first:]], length, position)
+        if start:
+            x = x.some(start.take) if isinstance(x, Tokens) else start.take(x)
         for layer, narrowing in zip(layers[first:], plan, strict=True):
             x = layer(x, None, narrowing)
-        return x[:, 0]
+        return states(x)[:, 0]
 
-    def among(self, x: Tensor, places: Places) -> Tensor:
+    def among(self, x: Tensor | Tokens, places: Places) -> Tensor:
         """[batch, length, width] -> the output at some places, [1, places, width].
 
         The last layer, if it `narrows`, is computed there alone as far as it can be.
@@ -62,6 +66,18 @@ class Layers(nn.ModuleList):
         for layer in layers:
             x = layer(x, None)
         return last(x, None, places)
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the first layer does, and no forward pass of somebody else's comes before it."""
+        own = type(self).forward is Layers.forward
+        return own and len(self) > 0 and getattr(self[0], "reads_tokens", False)
+
+    def tabled(self) -> Iterator[nn.Module]:
+        """The modules that are computed of tokens instead of hidden states."""
+        if self.reads_tokens:
+            first: Any = self[0]
+            yield from first.tabled()
 
     def narrowed(self) -> Iterator[nn.Module]:
         """The modules that `among` computes at its places alone."""
@@ -124,7 +140,7 @@ class LanguageModel(nn.Module):
         if places is not None:
             return self._embed_among(ids, lengths, Places(places, ids.shape[1]))
         if lengths is None:
-            return self.norm(self.encoder(self.embedding(ids.int())))
+            return self.norm(self.encoder(self._begin(ids)))
         if not isinstance(self.encoder, Layers):
             raise UserError(
                 f"this model's encoder ({type(self.encoder).__name__}) takes windows of one "
@@ -132,26 +148,46 @@ class LanguageModel(nn.Module):
                 "encoder of glm_composer.models.language_model.Layers"
             )
         packing = Packing.of(lengths, ids.shape[1])
-        x = self.embedding(packing.unpad(ids).int())
+        x = self._begin(packing.unpad(ids))
         return packing.pad(self.norm(self.encoder(x, packing)))
+
+    def _begin(self, ids: Tensor) -> Tensor | Tokens:
+        """What the encoder begins with, of tokens of any shape."""
+        if not self._reads_tokens():
+            return self.embedding(ids.int())
+        every = torch.arange(self.embedding.num_embeddings, device=ids.device)
+        return Tokens(ids, self.embedding(every))
+
+    def _reads_tokens(self) -> bool:
+        """Whether the encoder begins with tokens; not with an embedding of somebody else's."""
+        encoder, embedding = self._layers(), self.embedding
+        if encoder is None or type(embedding) is not nn.Embedding:
+            return False
+        return encoder.reads_tokens and embedding.num_embeddings <= CHANNELS
 
     def _embed_at(self, ids: Tensor, lengths: Tensor | None, position: int) -> Tensor:
         encoder = self._layers()
         if lengths is not None or encoder is None:
             return self.embed(ids, lengths)[:, position]
-        return self.norm(encoder.at(self.embedding(ids.int()), position))
+        return self.norm(encoder.at(self._begin(ids), position))
 
     def _embed_among(self, ids: Tensor, lengths: Tensor | None, places: Places) -> Tensor:
         encoder = self._layers()
         if lengths is not None or encoder is None:
             return places.take(self.embed(ids, lengths))[0]
-        return self.norm(encoder.among(self.embedding(ids.int()), places))[0]
+        return self.norm(encoder.among(self._begin(ids), places))[0]
 
     def narrowed(self) -> Iterator[nn.Module]:
         """The modules that are computed at given places alone."""
         encoder = self._layers()
         if encoder is not None:
             yield from (self.norm, self.decoder, *encoder.narrowed())
+
+    def tabled(self) -> Iterator[nn.Module]:
+        """The modules that are computed once a token, or of one-hot tokens."""
+        encoder = self._layers()
+        if encoder is not None and self._reads_tokens():
+            yield from encoder.tabled()
 
     def _layers(self) -> Layers | None:
         """The encoder, if nothing but its layers is called; one with a forward pass of its own

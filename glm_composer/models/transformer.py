@@ -22,6 +22,7 @@ from glm_composer.models.language_model import LanguageModel, Layers, initialise
 from glm_composer.models.packing import Packing
 from glm_composer.models.places import Places
 from glm_composer.models.rotary import rotary_tables, rotate
+from glm_composer.models.tokens import Tokens, states
 from glm_composer.registry import models
 
 Reach = Literal["global", "local", "none"]
@@ -193,26 +194,35 @@ class Block(nn.Module):
         own = type(self).forward is Block.forward
         return own and all(type(branch).forward in known for branch in self.branches)
 
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether it may be called with tokens: if it gains by it, its convolutions come first."""
+        return type(self).forward is Block.forward and self.convs.reads_tokens
+
     def narrowed(self) -> Iterator[nn.Module]:
         """What is computed at places alone: all that follows where positions meet last."""
         first, *rest = self.branches
         yield from first.narrowed()
         yield from rest
 
+    def tabled(self) -> Iterator[nn.Module]:
+        """What is computed of tokens instead of hidden states, if it is called with such."""
+        yield from self.convs.tabled()
+
     def forward(
-        self, x: Tensor, packing: Packing | None = None, places: Places | None = None
+        self, x: Tensor | Tokens, packing: Packing | None = None, places: Places | None = None
     ) -> Tensor:
         """[batch, length, width], or [total, width] with a packing -> the same shape.
 
         With places to [1, places, width].
         """
-        x = self.convs(x, packing)
+        y: Tensor = self.convs(x, packing)
         for norm, branch in zip(self.norms, self.branches, strict=True):
             if places is None:
-                x = x + branch(norm(x), packing)
+                y = y + branch(norm(y), packing)
             else:
-                x, places = places.take(x) + branch(norm(x), packing, places), None
-        return x
+                y, places = places.take(y) + branch(norm(y), packing, places), None
+        return y
 
 
 class Stem(nn.Module):
@@ -222,9 +232,19 @@ class Stem(nn.Module):
         super().__init__()
         self.conv = Convolution(width, kernel, causal=causal)
 
-    def forward(self, x: Tensor, packing: Packing | None = None) -> Tensor:
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether it may be called with tokens: not with a forward pass of somebody else's."""
+        own = type(self).forward is Stem.forward
+        return own and type(self.conv).forward is Convolution.forward
+
+    def tabled(self) -> Iterator[nn.Module]:
+        """What is computed of tokens instead of hidden states, if it is called with such."""
+        yield self.conv
+
+    def forward(self, x: Tensor | Tokens, packing: Packing | None = None) -> Tensor:
         """[batch, length, width], or [total, width] with a packing -> the same shape."""
-        return x + self.conv(x, packing)
+        return states(x) + self.conv(x, packing)
 
 
 @models.register("transformer")
