@@ -110,8 +110,9 @@ def compare(name: str, here: Path, gpn_python: str, arguments: argparse.Namespac
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": str(arguments.threads),
-        # As `glm` sets it, for both: threads that wait must not take the other's cores.
+        # As `glm` sets them, for both: threads that wait must not take the other's cores.
         "GOMP_SPINCOUNT": "10000",
+        "THP_MEM_ALLOC_ENABLE": "1",
         "HF_HOME": str(here / "huggingface"),
         "HF_HUB_OFFLINE": "1",
     }
