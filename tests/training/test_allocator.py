@@ -77,6 +77,7 @@ def _huge(**environment: str) -> bool:
     return {"True": True, "False": False}[done.stdout.strip()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="a system without huge pages"
 )

@@ -42,13 +42,13 @@ def step(model: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-def on_a_rank(rank: int, name: str, directory: Path) -> None:
+def on_a_rank(rank: int, name: str, compiled: bool, directory: Path) -> None:
     torch.set_num_threads(1)
     where = f"file://{directory}/meeting"
     distributed.init_process_group("gloo", init_method=where, rank=rank, world_size=2)
     alone, model = build(name), build(name)
     ((loss(alone, IDS[0]) + loss(alone, IDS[1])) / 2).backward()
-    shard(model)
+    shard(model, compiled)
     layers = [module for module in model.encoder if not isinstance(module, nn.ModuleList)]
     assert all(isinstance(layer, FSDPModule) for layer in layers)
     assert all(isinstance(each, DTensor) for each in model.parameters())
@@ -77,7 +77,8 @@ def on_a_rank(rank: int, name: str, directory: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("name", ["transformer", "bytenet"])
-def test_two_ranks_of_shares_are_one_network(name, tmp_path):
+def test_two_ranks_of_shares_are_one_network(name, compiled, tmp_path):
     # Not forked: a test before this one may have left its process group behind.
-    start_processes(on_a_rank, (name, tmp_path), nprocs=2, start_method="spawn")
+    start_processes(on_a_rank, (name, compiled, tmp_path), nprocs=2, start_method="spawn")
