@@ -77,8 +77,12 @@ class ByteNetBlock(nn.Module):
 
     @property
     def reads_tokens(self) -> bool:
-        """Whether it may be called with tokens: as with places."""
-        return self.narrows
+        """Whether it may be called with tokens: not with parts of somebody else's.
+
+        A dropout or a norm over the batch, say, is no matter of the token alone.
+        """
+        known = {self.norm_in: nn.LayerNorm, self.reduce: nn.Linear, self.norm_conv: nn.LayerNorm}
+        return self.narrows and all(type(part) is kind for part, kind in known.items())
 
     def narrowed(self) -> Iterator[nn.Module]:
         """What is computed on a narrowing's target, or at places, alone."""

@@ -21,6 +21,8 @@ CHANNELS = 8
 class Tokens:
     """Hidden states of tokens.
 
+    All of a table must be finite: a row that is not spoils every product, wherever its token is.
+
     Attributes:
         ids: [batch, length], or [total] with a packing, of any integer type.
         table: [tokens, width], the state of each token.

@@ -39,8 +39,8 @@ def ask_for_huge_pages() -> None:
     It asks, as long as `THP_MEM_ALLOC_ENABLE` is not set to 0, where the system lets programs
     choose (`madvise` in /sys/kernel/mm/transparent_hugepage/enabled); faults are fewer by far.
     Such tensors begin at a page, too, which leaves glibc's heap in fewer pieces: where a tensor
-    begins elsewhere, glibc before 2.38 fills its surroundings with small objects, and tensors of
-    the same size do not fit there any more. To be called before Composer or torch's compiler is
-    imported: they make tensors, and torch looks at the variable once.
+    begins elsewhere, glibc (2.36; newer ones not looked at) fills its surroundings with small
+    objects, and tensors of the same size do not fit there any more. To be called before Composer
+    or torch's compiler is imported: they make tensors, and torch looks at the variable once.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

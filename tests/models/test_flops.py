@@ -5,10 +5,11 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from glm_composer.models.bytenet import ByteNetConfig, build_bytenet
+from glm_composer.models.bytenet import ByteNetConfig
 from glm_composer.models.flops import forward_flops, training_flops
 from glm_composer.models.tokens import CHANNELS
 from glm_composer.models.transformer import TransformerConfig, build_transformer
+from glm_composer.registry import models
 from glm_composer.sequence import VOCAB_SIZE
 
 LENGTH = 100
@@ -23,9 +24,7 @@ CASES = {
 
 
 def build(config):
-    return (
-        build_bytenet(config) if isinstance(config, ByteNetConfig) else build_transformer(config)
-    )
+    return models.get(config.name)(config)
 
 
 def counted(model, backward=False) -> int:

@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from glm_composer.models.bytenet import ByteNetConfig, build_bytenet
+from glm_composer.models.bytenet import ByteNetConfig
 from glm_composer.models.convolution import Convolution
 from glm_composer.models.flops import forward_flops
 from glm_composer.models.language_model import LanguageModel, Layers
 from glm_composer.models.places import Places, asked_places
 from glm_composer.models.tokens import CHANNELS
-from glm_composer.models.transformer import Block, TransformerConfig, build_transformer
+from glm_composer.models.transformer import Block, TransformerConfig
+from glm_composer.registry import models
 from glm_composer.sequence import PAD
 
 ROPE = {"width": 8, "layers": 2, "heads": 2, "mlp_width": 12}
@@ -28,9 +29,7 @@ MODELS = {
 def build(name: str) -> LanguageModel:
     torch.manual_seed(0)
     config = MODELS[name]
-    if isinstance(config, ByteNetConfig):
-        return build_bytenet(config).double()
-    return build_transformer(config).double()
+    return models.get(config.name)(config).double()
 
 
 def draw(share: float, shape: tuple[int, int] = (3, 48)) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,7 +9,8 @@ from glm_composer.models.bytenet import ByteNetBlock, ByteNetConfig, build_byten
 from glm_composer.models.convolution import Convolution
 from glm_composer.models.language_model import LanguageModel, Layers
 from glm_composer.models.tokens import Tokens, each, states
-from glm_composer.models.transformer import TransformerConfig, build_transformer
+from glm_composer.models.transformer import TransformerConfig
+from glm_composer.registry import models
 
 ROPE = {"width": 8, "layers": 2, "heads": 2, "mlp_width": 12, "backend": "sdpa"}
 MODELS = {
@@ -25,9 +26,7 @@ MODELS = {
 def build(name: str) -> LanguageModel:
     torch.manual_seed(0)
     config = MODELS[name]
-    if isinstance(config, ByteNetConfig):
-        return build_bytenet(config).double()
-    return build_transformer(config).double()
+    return models.get(config.name)(config).double()
 
 
 class OtherEmbedding(nn.Embedding):
@@ -114,12 +113,14 @@ class OwnConvolution(Convolution):
 
 
 def test_what_has_a_forward_pass_of_its_own_gets_hidden_states() -> None:
-    other = ByteNetBlock(8, 3, 1)
-    other.conv = OwnConvolution(4, 3)
+    blocks = [ByteNetBlock(8, 3, 1) for _ in range(3)]
+    blocks[0].conv = OwnConvolution(4, 3)
+    blocks[1].reduce = nn.Sequential(nn.Dropout(0.5), blocks[1].reduce)
+    blocks[2].norm_in = nn.BatchNorm1d(40)
     for encoder in (
         Layers([OwnBlock(8, 3, 1)]),
         OwnLayers([ByteNetBlock(8, 3, 1)]),
-        Layers([other]),
+        *(Layers([block]) for block in blocks),
     ):
         model = LanguageModel(8, encoder, nn.LayerNorm(8))
         assert not list(model.tabled())
