@@ -113,14 +113,6 @@ def test_what_has_no_default_must_be_there(tmp_path, key):
         (["scheduler={name: wsd, decay: soon}"], "scheduler.decay = 'soon': expected a duration"),
         (["scheduler={name: cosine, warmup: 5}"], "scheduler.warmup = '5': expected a duration"),
         (["scheduler={name: linear, warmup: -1ba}"], "scheduler.warmup = '-1ba': expected"),
-        (
-            ["parallelism=fsdp2", "optimizer={name: muon}"],
-            "optimizer.name=muon needs whole weights, not parallelism=fsdp2; use adamw",
-        ),
-        (
-            ["parallelism=fsdp2", "ema.decay=0.9"],
-            "ema.decay needs whole weights, not parallelism=fsdp2; set it to null",
-        ),
         # Single values.
         (
             ["precision=bf16"],

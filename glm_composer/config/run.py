@@ -173,16 +173,6 @@ class Config:
                 "device_train_microbatch_size=auto does not work with parallelism=fsdp2; "
                 "give a number of windows"
             )
-        if self.parallelism == "fsdp2":
-            # A matrix in parts has no singular values, and no average is kept of parts.
-            if self.optimizer.name == "muon":
-                raise ValueError(
-                    "optimizer.name=muon needs whole weights, not parallelism=fsdp2; use adamw"
-                )
-            if self.ema.decay is not None:
-                raise ValueError(
-                    "ema.decay needs whole weights, not parallelism=fsdp2; set it to null"
-                )
         for key in ("warmup", "decay"):
             value = getattr(self.scheduler, key, "0ba")
             if not re.fullmatch(r"\d+(ba|ep|sp|tok)|\d*\.?\d+dur", str(value)):

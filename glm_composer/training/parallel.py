@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch import distributed as torch_dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor, Replicate
 
 from glm_composer.models.compiled import allow_many_graphs
 from glm_composer.models.language_model import LanguageModel
@@ -66,6 +67,29 @@ def _averages(device: str) -> bool:
 
 def _divide(gradient: Tensor) -> None:
     gradient.div_(torch_dist.get_world_size())
+
+
+def gather(share: Tensor) -> Tensor:
+    """All of a tensor that is cut over ranks, on each of them; others stay as they are."""
+    return share.full_tensor() if isinstance(share, DTensor) else share
+
+
+def cut(tensor: Tensor, like: Tensor) -> Tensor:
+    """This rank's share of a tensor that all ranks hold, cut as `like` is, if it is."""
+    if not isinstance(like, DTensor):
+        return tensor
+    everywhere = [Replicate() for _ in like.placements]
+    held = DTensor.from_local(tensor, like.device_mesh, everywhere, run_check=False)
+    return held.redistribute(placements=like.placements)
+
+
+def let_go(model: nn.Module) -> None:
+    """Leave each rank its share of the weights alone, which evaluation may have left it whole.
+
+    What is read and written of the model afterwards is what training goes on with.
+    """
+    for unit in _units(model):
+        unit.reshard()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import torch
 from two_ranks import fit
 
 from glm_composer.metrics_log import read_metrics
+from glm_composer.training.checkpoint_file import read_weights
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
@@ -73,6 +74,7 @@ def on_two_ranks(promoters, yeast, tmp_path_factory) -> Path:
     table = f"evaluation.tables.coding={{{files}, {scoring}}}"
     here = [f"runs_dir={runs_dir}", f"data.path={promoters}", *COMMON]
     sharded = [*LONGER, "parallelism=fsdp2"]
+    muon = ["optimizer={name: muon}", "ema.decay=0.6"]
     runs = [
         ("gradient", ["device_train_microbatch_size=16"]),
         ("ddp", [*LONGER, table]),
@@ -84,6 +86,14 @@ def on_two_ranks(promoters, yeast, tmp_path_factory) -> Path:
         ("parts_ddp_last", [*sharded, "max_duration=3ba"]),
         ("parts_ddp_last", LONGER),
         ("parts_one_rank_last", [*sharded, "max_duration=3ba"]),
+        ("muon_ddp", [*LONGER, *muon, table]),
+        ("muon_fsdp2", [*sharded, *muon, table]),
+        ("parts_muon", [*sharded, *muon, "max_duration=3ba"]),
+        ("parts_muon", [*sharded, *muon]),
+        ("parts_muon_ddp_first", [*LONGER, *muon, "max_duration=3ba"]),
+        ("parts_muon_ddp_first", [*sharded, *muon]),
+        ("parts_muon_ddp_last", [*sharded, *muon, "max_duration=3ba"]),
+        ("parts_muon_ddp_last", [*LONGER, *muon]),
     ]
     file = runs_dir / "runs.json"
     file.write_text(json.dumps([(name, [*here, *overrides]) for name, overrides in runs]))
@@ -124,10 +134,11 @@ def test_two_ranks_of_two_micro_batches_equal_the_whole_batch(prepared, on_two_r
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("muon", ["", "muon_"])
 @pytest.mark.parametrize("name", ["train/loss", "validation/loss", "eval/coding/auprc"])
-def test_sharded_weights_train_as_whole_ones(on_two_ranks, name):
-    whole = rows(on_two_ranks / "ddp", name)
-    assert rows(on_two_ranks / "fsdp2", name) == pytest.approx(whole, rel=1e-5)
+def test_sharded_weights_train_as_whole_ones(on_two_ranks, name, muon):
+    whole = rows(on_two_ranks / f"{muon}ddp", name)
+    assert rows(on_two_ranks / f"{muon}fsdp2", name) == pytest.approx(whole, rel=1e-5)
     assert len(whole) == {"train/loss": 6, "validation/loss": 3}.get(name, 2)
 
 
@@ -138,14 +149,29 @@ def test_sharded_gradients_are_whole_ones(on_two_ranks):
 
 
 @pytest.mark.slow
-def test_a_sharded_run_resumes_bitwise(on_two_ranks):
-    assert rows(on_two_ranks / "parts") == rows(on_two_ranks / "fsdp2")
+@pytest.mark.parametrize("name", ["train/loss", "validation/loss"])
+@pytest.mark.parametrize(("parts", "run"), [("parts", "fsdp2"), ("parts_muon", "muon_fsdp2")])
+def test_a_sharded_run_resumes_bitwise(on_two_ranks, parts, run, name):
+    found = rows(on_two_ranks / run, name)
+    # Where the first part ended is a validation of its own.
+    assert {k: v for k, v in rows(on_two_ranks / parts, name).items() if k in found} == found
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("run", ["parts_ddp_first", "parts_ddp_last"])
-def test_runs_change_between_whole_and_sharded_weights(on_two_ranks, run):
-    assert rows(on_two_ranks / run) == pytest.approx(rows(on_two_ranks / "ddp"), rel=1e-5)
+@pytest.mark.parametrize("muon", ["", "muon_"])
+@pytest.mark.parametrize("change", ["ddp_first", "ddp_last"])
+def test_runs_change_between_whole_and_sharded_weights(on_two_ranks, change, muon):
+    found = rows(on_two_ranks / f"parts_{muon}{change}")
+    assert found == pytest.approx(rows(on_two_ranks / f"{muon}ddp"), rel=1e-5)
+
+
+@pytest.mark.slow
+def test_a_sharded_runs_moving_average_is_a_whole_ones(on_two_ranks):
+    file = "checkpoints/latest-rank0.pt"
+    for averaged in (True, False):
+        whole = read_weights(on_two_ranks / "muon_ddp" / file, averaged)
+        for run in ("muon_fsdp2", "parts_muon", "parts_muon_ddp_first", "parts_muon_ddp_last"):
+            torch.testing.assert_close(read_weights(on_two_ranks / run / file, averaged), whole)
 
 
 @pytest.mark.slow

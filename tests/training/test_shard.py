@@ -13,6 +13,7 @@ from glm_composer.models.bytenet import ByteNetConfig, build_bytenet
 from glm_composer.models.digest import weights_digest
 from glm_composer.models.language_model import LanguageModel
 from glm_composer.models.transformer import TransformerConfig, build_transformer
+from glm_composer.training.optimizers.muon import MuonConfig, build_muon
 from glm_composer.training.parallel import shard, whole
 
 IDS = torch.randint(7, (2, 3, 40), generator=torch.Generator().manual_seed(0))
@@ -22,8 +23,9 @@ def build(name: str) -> LanguageModel:
     torch.manual_seed(0)
     if name == "bytenet":
         return build_bytenet(ByteNetConfig(width=8, layers=2))
+    # Nine rows of a matrix lie on rank 0, eight on rank 1.
     return build_transformer(
-        TransformerConfig(width=8, layers=2, heads=2, mlp_width=16, stem_kernel=3)
+        TransformerConfig(width=8, layers=2, heads=2, mlp_width=17, stem_kernel=3)
     )
 
 
@@ -33,7 +35,7 @@ def loss(model: LanguageModel, ids: Tensor) -> Tensor:
 
 
 def step(model: nn.Module) -> dict[str, Tensor]:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, fused=True)
+    optimizer = build_muon(MuonConfig(lr=1e-2), model)
     found = {}
     for name, parameter in model.named_parameters():
         gradient = parameter.grad

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from glm_composer.training.checkpoint_file import EMA_WEIGHTS
 from glm_composer.training.composer_model import GenomicModel
+from glm_composer.training.parallel import cut, gather, let_go
 
 
 class EMA(Callback):
@@ -41,7 +42,9 @@ class EMA(Callback):
         weights = {name: p.detach() for name, p in self._model.named_parameters()}
         self._average = {
             # A copy, or a tensor that was just read: never the weight itself.
-            name: self._average[name].to(weight.device) if self._average else weight.clone()
+            name: cut(self._average[name].to(weight.device), weight)
+            if self._average
+            else weight.clone()
             for name, weight in weights.items()
         }
 
@@ -66,6 +69,7 @@ class EMA(Callback):
         if not self._average:
             yield
             return
+        let_go(self._model)
         own = [p.detach().clone() for p in self._model.parameters()]
         self.use()
         try:
@@ -78,8 +82,9 @@ class EMA(Callback):
         _copy(self._model, list(self._average.values()))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the average and how many steps it is of."""
-        return {"steps": self._steps, EMA_WEIGHTS: self._average}
+        """Return the average, whole, and how many steps it is of."""
+        average = {name: gather(each).cpu() for name, each in self._average.items()}
+        return {"steps": self._steps, EMA_WEIGHTS: average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take them from a checkpoint."""
@@ -87,6 +92,7 @@ class EMA(Callback):
 
 
 def _copy(model: GenomicModel, weights: list[Tensor]) -> None:
+    let_go(model)
     with torch.no_grad():
         for parameter, weight in zip(model.parameters(), weights, strict=True):
             parameter.copy_(weight)

@@ -19,6 +19,7 @@ from torch.optim.adamw import adamw
 
 from glm_composer.registry import optimizers
 from glm_composer.training.optimizers.groups import hidden_matrices, parameter_groups
+from glm_composer.training.parallel import cut, gather
 
 # Jordan's quintic: it takes singular values in (0, 1] to about [0.7, 1.2] in five steps.
 _QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -81,7 +82,8 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Muon over groups with `orthogonal: True`, fused AdamW over the others.
 
-    Every rank of a data-parallel run computes every update, from equal gradients to equal weights.
+    Every rank of a data-parallel run computes every update, from equal gradients to equal weights;
+    where weights are sharded, of momenta gathered shape by shape.
 
     Args:
         groups: parameter groups, each with all its settings but `lr`.
@@ -115,11 +117,12 @@ class Muon(torch.optim.Optimizer):
             # A convolution [out, in, kernel] multiplies patches of in x kernel values: it is that
             # matrix [out, in x kernel].
             directions = torch.stack([self._direction(p, group).flatten(1) for p in alike])
-            updates = orthogonalise(directions, group["steps"])
+            updates = orthogonalise(gather(directions), group["steps"])
             scale = _ADAMW_RMS * max(rows, columns) ** 0.5
             for parameter, update in zip(alike, updates, strict=True):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] * scale)
+                update = cut(update.reshape(parameter.shape), parameter)
+                parameter.add_(update, alpha=-group["lr"] * scale)
 
     def _direction(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
         gradient, state = parameter.grad, self.state[parameter]
