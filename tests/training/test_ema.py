@@ -45,6 +45,17 @@ def assert_equal(one, other):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def assert_averaged(average, weights, most):
+    """Naively, in float64."""
+    expected = weights[0]
+    for step, after in enumerate(weights[1:], start=1):
+        decay = min(most, (1 + step) / (10 + step))
+        expected = {name: decay * expected[name] + (1 - decay) * after[name] for name in expected}
+    assert average.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(average[name].double(), value, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.slow
 def test_training_evaluation_checkpoints_and_resumption(configure):
     recorder = Recorder()
@@ -55,16 +66,8 @@ def test_training_evaluation_checkpoints_and_resumption(configure):
     assert column(rows, "train/loss") == column(plain_rows, "train/loss")
     assert_equal(read_weights(averaged, averaged=False), read_weights(plain))
 
-    expected = recorder.weights[0]
-    for step, weights in enumerate(recorder.weights[1:], start=1):
-        decay = min(0.6, (1 + step) / (10 + step))
-        expected = {
-            name: decay * expected[name] + (1 - decay) * weights[name] for name in expected
-        }
     average = read_weights(averaged)
-    assert average.keys() == expected.keys()
-    for name, value in expected.items():
-        torch.testing.assert_close(average[name].double(), value, rtol=1e-6, atol=1e-7)
+    assert_averaged(average, recorder.weights, 0.6)
 
     # Evaluation met the average.
     config = configure("run_name=again", *COMMON)
@@ -81,3 +84,14 @@ def test_training_evaluation_checkpoints_and_resumption(configure):
     assert column(rest, "train/loss") == column(rows, "train/loss")
     assert_equal(read_weights(parts), average)
     assert_equal(read_weights(parts, averaged=False), read_weights(plain))
+
+
+@pytest.mark.slow
+def test_an_average_of_weights_in_bf16_is_kept_in_fp32(configure):
+    recorder = Recorder()
+    settings = ["precision=pure_bf16", "ema.decay=0.999", "max_duration=12ba", *COMMON]
+    _, averaged = fit(configure("run_name=bf16", *settings), recorder)
+    average = read_weights(averaged)
+    assert_averaged(average, recorder.weights, 0.999)
+    _, again = fit(configure("run_name=from", f"init_from={averaged}", *settings))
+    assert read_weights(again).keys() == average.keys()

@@ -24,7 +24,8 @@ class EMA(Callback):
     """Averages the weights after every step: average += (1 - d) x (weights - average).
 
     d is `decay`, but in the n-th step at most (1 + n) / (10 + n), so that the initial weights are
-    soon forgotten (TensorFlow's rule, as in timm and diffusers).
+    soon forgotten (TensorFlow's rule, as in timm and diffusers). In fp32, whatever the weights
+    are in: what a step adds would be lost in bf16.
 
     Args:
         model: the model that is being trained.
@@ -42,9 +43,9 @@ class EMA(Callback):
         weights = {name: p.detach() for name, p in self._model.named_parameters()}
         self._average = {
             # A copy, or a tensor that was just read: never the weight itself.
-            name: cut(self._average[name].to(weight.device), weight)
+            name: cut(self._average[name].to(weight.device, torch.float32), weight)
             if self._average
-            else weight.clone()
+            else weight.to(torch.float32, copy=True)
             for name, weight in weights.items()
         }
 
@@ -52,7 +53,7 @@ class EMA(Callback):
         """Average."""
         self._steps += 1
         decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
-        weights = [p.detach() for p in self._model.parameters()]
+        weights = [p.detach().float() for p in self._model.parameters()]
         torch._foreach_lerp_(list(self._average.values()), weights, 1 - decay)
 
     def eval_start(self, state: State, logger: Logger) -> None:
