@@ -71,18 +71,22 @@ def test_a_batch_that_asks_nothing_does_not_stop_the_run(configure):
     assert 0 < len(losses) < 12
 
 
-@pytest.mark.slow
-def test_what_is_bad_on_one_rank_ends_all_of_them(tmp_path, yeast):
+def on_two_ranks(*command: str | Path) -> subprocess.CompletedProcess[str]:
     composer = str(Path(sys.executable).with_name("composer"))
-    here = [f"data.path={yeast}", f"runs_dir={tmp_path}", "save_interval=2ba", "ledger=true"]
-    done = subprocess.run(
-        [composer, "-n", "2", "tests/training/poisoned_run.py", "1", "4", "train", TINY, *here],
+    return subprocess.run(
+        [composer, "-n", "2", *command],
         cwd=REPOSITORY,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+@pytest.mark.slow
+def test_what_is_bad_on_one_rank_ends_all_of_them(tmp_path, yeast):
+    here = [f"data.path={yeast}", f"runs_dir={tmp_path}", "save_interval=2ba", "ledger=true"]
+    done = on_two_ranks("tests/training/poisoned_run.py", "1", "4", "train", TINY, *here)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert "error: loss is nan at batch 4, sample ids of rank 1: train " in done.stderr
@@ -90,3 +94,13 @@ def test_what_is_bad_on_one_rank_ends_all_of_them(tmp_path, yeast):
     assert [path.name for path in saved.glob("ep*.pt")] == ["ep0-ba2-rank0.pt"]
     weights = read_weights(saved / "ep0-ba2-rank0.pt")
     assert all(tensor.isfinite().all() for tensor in weights.values())
+
+
+@pytest.mark.slow
+def test_ruined_weights_in_shares_are_not_saved_either(tmp_path, yeast):
+    here = [f"data.path={yeast}", f"runs_dir={tmp_path}", "save_interval=1ba"]
+    done = on_two_ranks("train.py", TINY, *here, *RUINED, "parallelism=fsdp2")
+    assert done.returncode != 0
+    assert "error: the weights after batch 2, sample ids" in done.stderr
+    found = [path.name for path in (tmp_path / "tiny/checkpoints").glob("ep*.pt")]
+    assert found == ["ep0-ba1-rank0.pt"]

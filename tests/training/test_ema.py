@@ -1,5 +1,11 @@
 """The moving average of the weights: right, restored, and never in the way of training."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from composer.core import Callback
@@ -9,6 +15,8 @@ from glm_composer.training.build import build_trainer
 from glm_composer.training.checkpoint_file import read_weights
 from glm_composer.training.weights import load_into, read
 
+REPOSITORY = Path(__file__).parents[2]
+TINY = Path(__file__).with_name("tiny.yaml")
 COMMON = ["scheduler={name: constant}", "eval_interval=4ba", "optimizer={name: muon}"]
 
 
@@ -95,3 +103,24 @@ def test_an_average_of_weights_in_bf16_is_kept_in_fp32(configure):
     assert_averaged(average, recorder.weights, 0.999)
     _, again = fit(configure("run_name=from", f"init_from={averaged}", *settings))
     assert read_weights(again).keys() == average.keys()
+
+
+@pytest.mark.slow
+def test_a_trained_run_in_shares_is_evaluated_by_its_average_again(tmp_path, yeast):
+    composer = Path(sys.executable).with_name("composer")
+    here = [f"data.path={yeast}", f"runs_dir={tmp_path}", "max_duration=2ba", *COMMON]
+    found = []
+    for _ in range(2):
+        done = subprocess.run(
+            [composer, "-n", "2", "train.py", TINY, *here, "parallelism=fsdp2", "ema.decay=0.6"],
+            cwd=REPOSITORY,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads((tmp_path / "tiny/evaluation/summary.json").read_text()))
+    assert "trained to 2ba already" in done.stdout
+    assert found[0] == found[1]
+    assert "evaluating the moving average" in done.stderr

@@ -39,15 +39,12 @@ class EMA(Callback):
         self._swapped = contextlib.ExitStack()
 
     def fit_start(self, state: State, logger: Logger) -> None:
-        """Start from the weights, or go on from a checkpoint's average."""
-        weights = {name: p.detach() for name, p in self._model.named_parameters()}
-        self._average = {
-            # A copy, or a tensor that was just read: never the weight itself.
-            name: cut(self._average[name].to(weight.device, torch.float32), weight)
-            if self._average
-            else weight.to(torch.float32, copy=True)
-            for name, weight in weights.items()
-        }
+        """Start from the weights, unless a checkpoint's average goes on."""
+        if not self._average:
+            self._average = {
+                name: p.detach().to(torch.float32, copy=True)
+                for name, p in self._model.named_parameters()
+            }
 
     def batch_end(self, state: State, logger: Logger) -> None:
         """Average."""
@@ -88,8 +85,12 @@ class EMA(Callback):
         return {"steps": self._steps, EMA_WEIGHTS: average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take them from a checkpoint."""
-        self._steps, self._average = state["steps"], dict(state[EMA_WEIGHTS])
+        """Take them from a checkpoint, to where and as the weights are."""
+        self._steps = state["steps"]
+        self._average = {
+            name: cut(state[EMA_WEIGHTS][name].to(p.device, torch.float32), p.detach())
+            for name, p in self._model.named_parameters()
+        }
 
 
 def _copy(model: GenomicModel, weights: list[Tensor]) -> None:

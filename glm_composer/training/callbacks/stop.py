@@ -14,6 +14,7 @@ from glm_composer.evaluation.predict import evaluating
 from glm_composer.runs.reasons import RunEnds
 from glm_composer.sequence import FIRST_BASE
 from glm_composer.training.composer_model import GenomicModel
+from glm_composer.training.parallel import whole
 
 # Sample ids that the message names.
 _SHOWN = 16
@@ -109,12 +110,9 @@ def _are_numbers(model: GenomicModel) -> bool:
 
 def _gives_numbers(model: GenomicModel) -> bool:
     """Whether finite weights are not so large that nothing finite comes of them."""
-    first = next(model.parameters())
-    if isinstance(first, DTensor):
-        # Sharded weights are whole within the wrapper's own forward pass only.
-        return True
-    bases = torch.arange(FIRST_BASE, FIRST_BASE + 4, device=first.device)
-    with evaluating(model):
+    device = next(model.parameters()).device
+    bases = torch.arange(FIRST_BASE, FIRST_BASE + 4, device=device)
+    with whole(model), evaluating(model):
         hidden = model.model.embed(bases.repeat(1, 16))
         return bool(model.model.decoder(hidden.float()).isfinite().all())
 
