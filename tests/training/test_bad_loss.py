@@ -1,19 +1,16 @@
 """A loss that is no number ends the run by name; the last good checkpoint is gone on from."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from on_ranks import on_two_ranks
 
 from glm_composer.errors import UserError
 from glm_composer.metrics_log import read_metrics
 from glm_composer.training.build import build_trainer
 from glm_composer.training.checkpoint_file import read_weights
 
-REPOSITORY = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
 
 
@@ -69,18 +66,6 @@ def test_the_step_its_loss_and_its_windows_are_named(configure):
 def test_a_batch_that_asks_nothing_does_not_stop_the_run(configure):
     losses = fit(configure("objective={name: mlm, rate: 0.001}", "global_train_batch_size=4"))
     assert 0 < len(losses) < 12
-
-
-def on_two_ranks(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    composer = str(Path(sys.executable).with_name("composer"))
-    return subprocess.run(
-        [composer, "-n", "2", *command],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 @pytest.mark.slow

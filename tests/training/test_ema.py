@@ -1,21 +1,18 @@
 """The moving average of the weights: right, restored, and never in the way of training."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from composer.core import Callback
+from on_ranks import on_two_ranks
 
 from glm_composer.metrics_log import read_metrics
 from glm_composer.training.build import build_trainer
 from glm_composer.training.checkpoint_file import read_weights
 from glm_composer.training.weights import load_into, read
 
-REPOSITORY = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
 COMMON = ["scheduler={name: constant}", "eval_interval=4ba", "optimizer={name: muon}"]
 
@@ -107,18 +104,10 @@ def test_an_average_of_weights_in_bf16_is_kept_in_fp32(configure):
 
 @pytest.mark.slow
 def test_a_trained_run_in_shares_is_evaluated_by_its_average_again(tmp_path, yeast):
-    composer = Path(sys.executable).with_name("composer")
     here = [f"data.path={yeast}", f"runs_dir={tmp_path}", "max_duration=2ba", *COMMON]
     found = []
     for _ in range(2):
-        done = subprocess.run(
-            [composer, "-n", "2", "train.py", TINY, *here, "parallelism=fsdp2", "ema.decay=0.6"],
-            cwd=REPOSITORY,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        done = on_two_ranks("train.py", TINY, *here, "parallelism=fsdp2", "ema.decay=0.6")
         assert done.returncode == 0, done.stderr
         found.append(json.loads((tmp_path / "tiny/evaluation/summary.json").read_text()))
     assert "trained to 2ba already" in done.stdout

@@ -3,8 +3,6 @@
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 import torch
 from composer.core import Callback
 from composer.utils.checkpoint import safe_torch_load
+from on_ranks import on_two_ranks
 
 from glm_composer.config import Config
 from glm_composer.errors import UserError
@@ -33,7 +32,6 @@ from glm_composer.training.checkpoint_manifest import (
 )
 from glm_composer.training.record import check_resumable, write_record
 
-REPOSITORY = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
 COMMON = ["scheduler={name: constant}", "save_interval=2ba", "eval_interval=100ba"]
 
@@ -218,14 +216,7 @@ def test_ranks_agree_on_the_one_before_a_damaged_one(tmp_path, yeast):
     here = [f"data.path={yeast}", f"runs_dir={tmp_path}", *COMMON, "max_duration=6ba"]
     here += ["eval_interval=4ba", "save_best.metric=validation/loss"]
     script = Path(__file__).with_name("damaged_on_ranks.py")
-    done = subprocess.run(
-        [Path(sys.executable).with_name("composer"), "-n", "2", script, TINY, *here],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    done = on_two_ranks(script, TINY, *here)
     assert done.returncode == 0, done.stderr[-3000:]
     rows = {name: read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "parts")}
     losses = {name: [row["train/loss"] for row in found] for name, found in rows.items()}
